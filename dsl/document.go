@@ -1,0 +1,337 @@
+package dsl
+
+import (
+	"iter"
+	"time"
+)
+
+// A Value is something written in a document: what was decoded, and where it
+// stands. Set is false, and Range is zero, when the document does not say.
+type Value[T any] struct {
+	Range Range
+	V     T
+	Set   bool
+}
+
+// An Expr is a CEL expression as written, with the place of every character.
+type Expr struct {
+	Range Range  // of the scalar, quotes and indicators included
+	Text  string // decoded: what CEL sees; leading and trailing space trimmed
+	Set   bool
+	spans []span // of each character of Text; nil if they are not known
+}
+
+// A File is one source with the documents that it holds, in order.
+type File struct {
+	Source    *Source
+	Documents []*Document
+}
+
+// A Document is one YAML document: its header, and exactly one of the bodies,
+// according to Kind. Bodies of documents whose kind is unknown are all nil.
+type Document struct {
+	Source     *Source
+	Range      Range // from the first key to the end of the last value
+	APIVersion Value[string]
+	Kind       Value[string] // "Policy", "Classifier", "Budget", "CircuitBreaker", "PolicyTest"
+	Name       Value[string] // optional for PolicyTest
+
+	Policy     *Policy
+	Classifier *Classifier
+	Budget     *Budget
+	Breaker    *CircuitBreaker
+	Test       *PolicyTest
+
+	root *node
+}
+
+// A Policy is the body of a `kind: Policy` document.
+type Policy struct {
+	Description Value[string]
+	Owner       Value[string]
+	Operations  Value[[]Value[string]]
+
+	Attributes []Attribute
+	Vars       []Var
+
+	Classify       []Rule
+	DefaultClass   Value[string]
+	ClassifyResult []Rule
+
+	Retry          Retry
+	CircuitBreaker Ref[CircuitBreaker]
+}
+
+// A Classifier is a rule pack: the body of a `kind: Classifier` document. It may
+// declare attributes and vars of its own, which its rules alone see.
+type Classifier struct {
+	Description    Value[string]
+	Attributes     []Attribute
+	Vars           []Var
+	Classify       []Rule
+	ClassifyResult []Rule
+}
+
+// An Attribute is one declared `err.attr` or `result.attr` field.
+type Attribute struct {
+	Name Value[string]
+	Type Value[string] // string, int, double, bool, duration, list(string), map(string, string)
+}
+
+// A Var is a named sub-expression.
+type Var struct {
+	Name Value[string]
+	Expr Expr
+}
+
+// A Rule is one entry of classify or classify_result: either a rule (ID, When,
+// Class, perhaps RetryAfter) or a splice (Use).
+type Rule struct {
+	Range      Range
+	ID         Value[string]
+	When       Expr
+	Class      Value[string]
+	RetryAfter Expr
+	Use        Value[string] // "std.http" or the name of a Classifier document
+}
+
+// A Retry is a policy's `retry` mapping.
+type Retry struct {
+	Range              Range
+	Set                bool
+	Deadline           Value[time.Duration]
+	AttemptTimeout     Value[time.Duration]
+	MaxAttempts        Value[int]
+	MaxUnknownAttempts Value[int]
+	Strategy           *Strategy // nil when not written
+	Select             []Selection
+	Classes            []ClassRetry
+	Budget             Ref[Budget]
+}
+
+// A Selection is one entry of `retry.select`.
+type Selection struct {
+	Range    Range
+	ID       Value[string]
+	When     Expr
+	Strategy *Strategy
+}
+
+// A ClassRetry is one entry of `retry.classes`.
+type ClassRetry struct {
+	Class       Value[string]
+	Strategy    *Strategy
+	MaxAttempts Value[int]
+}
+
+// A Strategy is a backoff strategy as written: a bare name or a mapping with one
+// strategy name as key. Parameters that do not belong to the strategy are
+// reported by Parse and left out.
+type Strategy struct {
+	Range Range
+	Name  Value[string] // "decorrelated_jitter", ..., or "func" for a Go function registered by name
+
+	Base          Value[time.Duration]
+	Max           Value[time.Duration]
+	Delay         Value[time.Duration] // constant
+	Step          Value[time.Duration] // linear
+	Factor        Value[float64]       // exponential
+	Jitter        Value[time.Duration] // retry_after_or
+	Cap           Value[time.Duration] // retry_after_or
+	Window        Value[time.Duration] // adaptive
+	TargetSuccess Value[float64]       // adaptive
+	MinMultiplier Value[float64]       // adaptive
+	MaxMultiplier Value[float64]       // adaptive
+	Func          Value[string]        // func: the registered name
+	Fallback      *Strategy            // retry_after_or and adaptive; nil means their default
+}
+
+// A Ref is either the name of a document or the same thing written inline.
+type Ref[T any] struct {
+	Range  Range
+	Set    bool
+	Name   Value[string]
+	Inline *T
+}
+
+// A Budget is the body of a `kind: Budget` document, or inline in a policy.
+type Budget struct {
+	Description Value[string]
+	MaxRetries  Value[int]
+	Window      Value[time.Duration]
+}
+
+// A CircuitBreaker is the body of a `kind: CircuitBreaker` document, or inline.
+type CircuitBreaker struct {
+	Description      Value[string]
+	FailureThreshold Value[int]
+	Window           Value[time.Duration]
+	RecoveryTimeout  Value[time.Duration]
+	ProbeTimeout     Value[time.Duration]
+	TripOn           Value[[]Value[string]]
+	ClassThresholds  []ClassThreshold
+}
+
+// A ClassThreshold is one entry of class_thresholds.
+type ClassThreshold struct {
+	Class     Value[string]
+	Threshold Value[int]
+}
+
+// A PolicyTest is the body of a `kind: PolicyTest` document.
+type PolicyTest struct {
+	Description Value[string]
+	Policy      Value[string]
+	Cases       []Case
+	Scenarios   []Scenario
+}
+
+// A Record is a failure or result record as written in a test.
+type Record struct {
+	Range      Range
+	Set        bool
+	Status     Value[int]
+	Code       Value[string]
+	Kind       Value[string]
+	Message    Value[string]
+	Type       Value[string]
+	Timeout    Value[bool]
+	RetryAfter Value[time.Duration]
+	Headers    []Header
+	Phase      Value[string]
+	Marker     Value[string]
+	Causes     []Record
+	Attributes []AttributeValue
+}
+
+// A Header is one header of a record.
+type Header struct{ Name, Value Value[string] }
+
+// An AttributeValue is one attribute of a record: a string, int64, float64, bool,
+// []string or map[string]string, as YAML wrote it. A duration is a string here.
+type AttributeValue struct {
+	Name  Value[string]
+	Value Value[any]
+}
+
+// A Case tests classification alone. Exactly one of Err, Result, Each and
+// EachResult is set.
+type Case struct {
+	Range      Range
+	Name       Value[string]
+	Err        Record
+	Result     Record
+	Each       []Record
+	EachResult []Record
+
+	// What rules may read beside the record; unset means attempt 1, elapsed 0,
+	// the policy's whole deadline, idempotent.
+	Operation  Value[string]
+	Attempt    Value[int]
+	Elapsed    Value[time.Duration]
+	Remaining  Value[time.Duration]
+	Idempotent Value[bool]
+
+	Expect CaseExpectation
+}
+
+// A CaseExpectation is what a case expects; unset fields are not checked.
+type CaseExpectation struct {
+	Range      Range
+	Rule       Value[string] // id of the rule that decides the class, or of the select rule that chooses the strategy; "default" when no rule holds
+	Class      Value[string]
+	RetryAfter Value[time.Duration]
+	Strategy   Value[string] // name of the strategy that would be chosen, "none" when there is none
+	Select     Value[string] // id of the select rule
+	Matched    Value[bool]   // result cases: whether a rule recognised the result
+	RuleErrors Value[int]
+}
+
+// A Scenario is one or several calls in virtual time, on fresh breakers and budgets.
+type Scenario struct {
+	Range Range
+	Name  Value[string]
+	Seed  Value[int]
+	Calls []ScenarioCall
+}
+
+// A ScenarioCall is one call, repeated Repeat times (once when unset).
+type ScenarioCall struct {
+	Range      Range
+	At         Value[time.Duration] // virtual start, from the start of the scenario
+	Repeat     Value[int]
+	Outcomes   []AttemptOutcome
+	Operation  Value[string]
+	Idempotent Value[bool]
+	Replayable Value[bool]
+	Deadline   Value[time.Duration] // the caller's context deadline, from the call's start
+	CancelAt   Value[time.Duration] // the caller cancels, from the call's start
+	AbortAt    Value[time.Duration] // the abort function says so from then on
+	Defer      Value[bool]          // the sleep handler defers instead of sleeping
+	Expect     CallExpectation
+}
+
+// An AttemptOutcome is one entry of outcomes: a word ("ok", "panic", "abort"), or
+// a failure record with `after`, or `{result: {...}, after: ...}`, or `{ok: true, after: ...}`.
+type AttemptOutcome struct {
+	Range  Range
+	Word   Value[string] // "ok", "panic", "abort"
+	Err    Record
+	Result Record
+	After  Value[time.Duration]
+}
+
+// A CallExpectation is what a call expects; unset fields are not checked.
+type CallExpectation struct {
+	Range      Range
+	OK         Value[bool]
+	Attempts   Value[int]
+	StopReason Value[string]
+	Class      Value[string]
+	Rule       Value[string]
+	Cause      Value[string]
+	Slept      Bounds
+	Elapsed    Bounds
+	NextDelay  Bounds
+	Events     Value[[]Value[string]]
+	Breaker    Value[string] // its state after the call: closed, open, half_open
+	RuleErrors Value[int]
+}
+
+// Bounds is `{min: .., max: ..}` or one exact duration (then Min and Max are the same).
+type Bounds struct {
+	Range Range
+	Set   bool
+	Min   Value[time.Duration]
+	Max   Value[time.Duration]
+}
+
+// A Set is all documents of a folder (or of any file system), with names unique
+// in their kind.
+type Set struct {
+	Files []*File
+}
+
+// All yields the documents of the set, files in path order.
+func (s *Set) All() iter.Seq[*Document] {
+	return func(yield func(*Document) bool) {
+		for _, f := range s.Files {
+			for _, d := range f.Documents {
+				if !yield(d) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Find returns the document of that kind and name, or nil. Where a name is (wrongly)
+// given twice, the first counts.
+func (s *Set) Find(kind, name string) *Document {
+	for d := range s.All() {
+		if d.Kind.V == kind && d.Name.V == name {
+			return d
+		}
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package dsl
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// Place returns where the code points [start, end) of the text stand in the file,
+// whatever the scalar's style. Of an alias it is where the anchor stands. It is the
+// whole scalar if places within it are not known or the range lies outside the text.
+func (e Expr) Place(start, end int) Range {
+	if e.spans == nil || start < 0 || start > end || end > len(e.spans) {
+		return e.Range
+	}
+	if start < end {
+		return Range{e.Range.Source, int(e.spans[start].start), int(e.spans[end-1].end)}
+	}
+	at := int(e.spans[max(start-1, 0)].end)
+	if start < len(e.spans) {
+		at = int(e.spans[start].start)
+	}
+	return Range{e.Range.Source, at, at}
+}
+
+// expr reads an expression. It takes truth values, which YAML does not read as text.
+// Set is false if YAML has cut it: what is left would only be misread.
+func (d *decoder) expr(what string, e *Expr) func(*node) {
+	return func(n *node) {
+		s := n.target()
+		if s.broken || !d.isExpression(what, n) {
+			return
+		}
+		text := strings.TrimSpace(s.value)
+		if text == "" {
+			d.errorf(n.rng, CodeEmpty, "write a condition, or leave the key out", "%s is an empty expression", what)
+			return
+		}
+		*e = Expr{Range: s.rng, Text: text, Set: true}
+		spans := scalarSpans(d.raw, s.body, s.value)
+		if spans == nil {
+			return
+		}
+		lead := utf8.RuneCountInString(s.value) - utf8.RuneCountInString(strings.TrimLeft(s.value, " \t\r\n"))
+		e.spans = spans[lead : lead+utf8.RuneCountInString(text)]
+		e.Set = !d.isCut(s, *e) && !d.isSwallowed(s, *e)
+	}
+}
+
+// operator is what an expression cannot begin with: something stood before it.
+var operator = regexp.MustCompile(`^($|[=!<>&|*/%+?.]|in\b)`)
+
+// isExpression reports what YAML did not read as a text.
+func (d *decoder) isExpression(what string, n *node) bool {
+	s := n.target()
+	line := d.src.restOfLine(n.rng.Start)
+	if before := d.src.Bytes[d.src.lines[d.src.lineAt(line.Start)-1]:line.Start]; bytes.ContainsRune(before, '{') {
+		line.End = line.Start + len(upToNextKey(line.Text()))
+	}
+	whole := strings.TrimRight(line.Text(), " \t")
+	line.End = line.Start + len(whole)
+	switch {
+	case s.isForeign():
+		d.errorf(line, CodeEaten, "write it in single quotes: "+quoteSingle(whole), "YAML reads %s as a tag, not as part of the expression", d.tagOf(s))
+	case s.kind != scalarNode:
+		first, _, _ := strings.Cut(n.rng.Text(), "\n")
+		d.errorf(n.rng, CodeEaten, "write it in single quotes: "+quoteSingle(shorten(strings.TrimRight(first, "\r"))), "%s is an expression, and YAML reads %s here", what, n.describe())
+	case s.anchor != "" && operator.MatchString(s.value):
+		d.errorf(line, CodeEaten, "write it in single quotes: "+quoteSingle(whole), "YAML reads &%s as an anchor, not as part of the expression", s.anchor)
+	case s.tag == "!!int" || s.tag == "!!float":
+		help := "write a condition, such as err.status == 429"
+		if what == "retry_after" {
+			help = `write a duration, such as duration("5s")`
+		}
+		d.errorf(n.rng, CodeWrongType, help, "%s is an expression, not %s", what, n.describe())
+	default:
+		return true
+	}
+	return false
+}
+
+// tagOf is the tag of a node as written.
+func (d *decoder) tagOf(n *node) string {
+	_, _, tag := properties(d.raw, n.rng.Start)
+	return tag
+}
+
+// isCut reports a plain expression that a comment has cut in the middle.
+func (d *decoder) isCut(s *node, e Expr) bool {
+	if s.style != plainStyle || readCEL(e.Text).closed {
+		return false
+	}
+	rest := d.src.restOfLine(s.rng.End)
+	tail := rest.Text()
+	if !strings.HasPrefix(strings.TrimLeft(tail, " \t"), "#") {
+		return false
+	}
+	rest.Start += strings.IndexByte(tail, '#')
+	whole := strings.TrimSpace(d.src.restOfLine(s.body).Text())
+	d.errorf(rest, CodeEaten, "write it in single quotes: "+quoteSingle(whole), "` #` begins a comment, which cuts the expression")
+	return true
+}
+
+// isSwallowed reports a // comment in an expression whose lines YAML joins: it takes
+// what was meant to stand on the next line with it.
+func (d *decoder) isSwallowed(s *node, e Expr) bool {
+	if s.style == literalStyle {
+		return false
+	}
+	runes := []rune(e.Text)
+	for _, at := range readCEL(e.Text).comments {
+		line := d.src.restOfLine(int(e.spans[at].start))
+		for i := at; i < len(runes) && runes[i] != '\n'; i++ {
+			if int(e.spans[i].start) > line.End && runes[i] != ' ' {
+				d.errorf(line, CodeCommentSwallow, "write the expression as a literal block: |-", "YAML joins these lines, so // takes the rest of the expression with it")
+				return true
+			}
+		}
+	}
+	return false
+}

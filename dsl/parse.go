@@ -1,0 +1,294 @@
+package dsl
+
+import (
+	"math"
+	"slices"
+	"strings"
+)
+
+// Parse reads a source: every document in it, and everything that is wrong with
+// them as far as the file alone can tell. It never panics and never returns a nil
+// File; documents that are wrong are in it as far as they could be read.
+func Parse(src *Source) (*File, Diagnostics) {
+	d, roots := newDecoder(src)
+	file := &File{Source: src}
+	if len(roots) == 0 && len(d.found) == 0 {
+		d.errorf(Range{src, 0, 0}, CodeEmpty, "begin with apiVersion: redress/v1", "the file holds no document")
+	}
+	for _, root := range roots {
+		file.Documents = append(file.Documents, d.document(root))
+	}
+	d.found.Sort()
+	return file, d.found
+}
+
+// APIVersion is the version of the language.
+const APIVersion = "redress/v1"
+
+func (d *decoder) document(root *node) *Document {
+	doc := &Document{Source: d.src, Range: root.rng, root: root}
+	header := []field{
+		must("apiVersion", d.word("apiVersion", &doc.APIVersion, []string{APIVersion})),
+		must("kind", d.word("kind", &doc.Kind, DocumentKinds())),
+	}
+	kind := root.word("kind")
+	if body := d.body(doc, kind); body != nil {
+		d.mapping(root, "a "+kind, append(header, body...)...)
+		d.finish(doc)
+		return doc
+	}
+	if root.kind != mappingNode || len(root.items) == 0 {
+		d.errorf(root.rng, CodeWrongType, "begin with apiVersion: "+APIVersion, "a document is a mapping of keys, not %s", root.describe())
+		return doc
+	}
+	// Of a document whose kind is not known only the header can be judged.
+	for i := 0; i < len(root.items); i += 2 {
+		if key := root.items[i].target().value; !slices.Contains(fieldNames(header[:2]), key) {
+			header = append(header, may(key, func(*node) {}))
+		}
+	}
+	d.mapping(root, "a document", header...)
+	return doc
+}
+
+func (d *decoder) body(doc *Document, kind string) []field {
+	switch kind {
+	case "Policy":
+		doc.Policy = &Policy{}
+		return append([]field{must("name", d.name("name", &doc.Name))}, d.policy(doc.Policy)...)
+	case "Classifier":
+		doc.Classifier = &Classifier{}
+		return append([]field{must("name", d.name("name", &doc.Name))}, d.classifier(doc.Classifier)...)
+	case "Budget":
+		doc.Budget = &Budget{}
+		return append([]field{must("name", d.name("name", &doc.Name))}, d.budget(doc.Budget)...)
+	case "CircuitBreaker":
+		doc.Breaker = &CircuitBreaker{}
+		return append([]field{must("name", d.name("name", &doc.Name))}, d.breaker(doc.Breaker)...)
+	case "PolicyTest":
+		doc.Test = &PolicyTest{}
+		return append([]field{may("name", d.name("name", &doc.Name))}, d.policyTest(doc.Test)...)
+	}
+	return nil
+}
+
+// finish judges what needs the whole document.
+func (d *decoder) finish(doc *Document) {
+	switch {
+	case doc.Policy != nil:
+		d.uniqueRules(doc.Policy.Classify, doc.Policy.ClassifyResult, doc.Policy.Retry.Select)
+	case doc.Classifier != nil:
+		d.uniqueRules(doc.Classifier.Classify, doc.Classifier.ClassifyResult, nil)
+		if len(doc.Classifier.Classify) == 0 && len(doc.Classifier.ClassifyResult) == 0 && !d.hasFindingsIn(doc.Range) {
+			d.errorf(doc.root.head(), CodeMissingKey, "add classify:", "a Classifier needs classify or classify_result")
+		}
+	case doc.Test != nil:
+		if len(doc.Test.Cases) == 0 && len(doc.Test.Scenarios) == 0 && !d.hasFindingsIn(doc.Range) {
+			d.errorf(doc.root.head(), CodeMissingKey, "add cases: or scenarios:", "a PolicyTest needs cases or scenarios")
+		}
+	}
+}
+
+func (d *decoder) hasFindingsIn(r Range) bool {
+	return slices.ContainsFunc(d.found, func(f Diagnostic) bool { return f.Range.Start >= r.Start && f.Range.Start <= r.End })
+}
+
+func (d *decoder) uniqueRules(classify, results []Rule, selects []Selection) {
+	first := map[string]Range{}
+	see := func(id Value[string]) {
+		if !id.Set {
+			return
+		}
+		if at, twice := first[id.V]; twice {
+			d.repeated(id.Range, at, CodeDuplicateName, "ids are unique in their document: metrics and tests name rules by them", "a rule is already called %q", shorten(id.V))
+			return
+		}
+		first[id.V] = id.Range
+	}
+	for _, r := range classify {
+		see(r.ID)
+	}
+	for _, r := range results {
+		see(r.ID)
+	}
+	for _, s := range selects {
+		see(s.ID)
+	}
+}
+
+func (d *decoder) policy(p *Policy) []field {
+	return []field{
+		may("description", d.text("description", &p.Description)),
+		may("owner", d.text("owner", &p.Owner)),
+		may("operations", d.words("operations", &p.Operations, "an operation", nil)),
+		may("attributes", d.attributes(&p.Attributes)),
+		may("vars", d.vars(&p.Vars)),
+		must("classify", d.rules("classify", &p.Classify)),
+		may("default_class", d.word("class", &p.DefaultClass, ClassNames())),
+		may("classify_result", d.rules("classify_result", &p.ClassifyResult)),
+		may("retry", d.retry(&p.Retry)),
+		may("circuit_breaker", func(n *node) { ref(d, "circuit_breaker", n, &p.CircuitBreaker, d.breaker) }),
+	}
+}
+
+func (d *decoder) classifier(c *Classifier) []field {
+	return []field{
+		may("description", d.text("description", &c.Description)),
+		may("attributes", d.attributes(&c.Attributes)),
+		may("vars", d.vars(&c.Vars)),
+		may("classify", d.rules("classify", &c.Classify)),
+		may("classify_result", d.rules("classify_result", &c.ClassifyResult)),
+	}
+}
+
+var attributeTypes = []string{"string", "int", "double", "bool", "duration", "list(string)", "map(string, string)"}
+
+func (d *decoder) attributes(list *[]Attribute) func(*node) {
+	return func(n *node) {
+		d.entries(n, "attributes", func(key, value *node) {
+			a := Attribute{Name: Value[string]{key.rng, key.value, true}}
+			d.identifier(key)
+			d.word("type of attributes", &a.Type, attributeTypes)(value)
+			*list = append(*list, a)
+		})
+	}
+}
+
+func (d *decoder) vars(list *[]Var) func(*node) {
+	return func(n *node) {
+		d.entries(n, "vars", func(key, value *node) {
+			v := Var{Name: Value[string]{key.rng, key.value, true}}
+			d.identifier(key)
+			d.expr("a var", &v.Expr)(value)
+			*list = append(*list, v)
+		})
+	}
+}
+
+func (d *decoder) identifier(key *node) {
+	for i, r := range key.value {
+		if r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (i == 0 || r < '0' || r > '9') {
+			d.errorf(key.rng, CodeBadName, "write "+strings.ReplaceAll(key.value, "-", "_"), "%q cannot be read in an expression: use letters, digits and `_`", key.value)
+			return
+		}
+	}
+}
+
+func (d *decoder) rules(what string, list *[]Rule) func(*node) {
+	return func(n *node) {
+		d.list(n, what, func(item *node) { *list = append(*list, d.rule(what, item)) })
+	}
+}
+
+func (d *decoder) rule(list string, n *node) Rule {
+	r := Rule{Range: n.rng}
+	if n.get("use") != nil {
+		d.mapping(n, "a splice", must("use", d.name("use", &r.Use)))
+		return r
+	}
+	d.mapping(n, "a rule of "+list,
+		must("id", d.ruleID(&r.ID)),
+		must("when", d.expr("when", &r.When)),
+		must("class", d.word("class", &r.Class, ClassNames())),
+		may("retry_after", d.expr("retry_after", &r.RetryAfter)),
+	)
+	return r
+}
+
+// Ids that outcomes use for decisions that no rule made.
+var reservedIDs = []string{"default", "marker"}
+
+func (d *decoder) ruleID(v *Value[string]) func(*node) {
+	return func(n *node) {
+		d.name("id", v)(n)
+		if slices.Contains(reservedIDs, v.V) {
+			d.errorf(n.rng, CodeBadName, "choose another id", "%q is what outcomes say when no rule decided", v.V)
+		}
+	}
+}
+
+func (d *decoder) retry(r *Retry) func(*node) {
+	return func(n *node) {
+		r.Range = n.rng
+		r.Set = d.mapping(n, "retry",
+			may("deadline", d.duration("deadline", &r.Deadline, positive)),
+			may("attempt_timeout", d.duration("attempt_timeout", &r.AttemptTimeout, positive)),
+			may("max_attempts", d.integer("max_attempts", &r.MaxAttempts, 1, math.MaxInt32)),
+			may("max_unknown_attempts", d.integer("max_unknown_attempts", &r.MaxUnknownAttempts, 0, math.MaxInt32)),
+			may("strategy", func(n *node) { r.Strategy = d.strategy(n) }),
+			may("select", func(n *node) {
+				d.list(n, "select", func(item *node) { r.Select = append(r.Select, d.selection(item)) })
+			}),
+			may("classes", func(n *node) { d.classes(n, &r.Classes) }),
+			may("budget", func(n *node) { ref(d, "budget", n, &r.Budget, d.budget) }),
+		)
+	}
+}
+
+func (d *decoder) selection(n *node) Selection {
+	s := Selection{Range: n.rng}
+	d.mapping(n, "a rule of select",
+		must("id", d.ruleID(&s.ID)),
+		must("when", d.expr("when", &s.When)),
+		must("strategy", func(n *node) { s.Strategy = d.strategy(n) }),
+	)
+	return s
+}
+
+func (d *decoder) classes(n *node, list *[]ClassRetry) {
+	d.entries(n, "classes", func(key, value *node) {
+		c := ClassRetry{Class: Value[string]{key.rng, key.value, true}}
+		d.checkWord(key, CodeUnknownKey, "class", key.value, ClassNames())
+		d.mapping(value, "the class "+key.value,
+			may("strategy", func(n *node) { c.Strategy = d.strategy(n) }),
+			may("max_attempts", d.integer("max_attempts", &c.MaxAttempts, 0, math.MaxInt32)),
+		)
+		*list = append(*list, c)
+	})
+}
+
+// ref reads a name, or the thing itself.
+func ref[T any](d *decoder, what string, n *node, r *Ref[T], fields func(*T) []field) {
+	r.Range = n.rng
+	if n.target().kind == mappingNode {
+		r.Inline = new(T)
+		r.Set = d.mapping(n, what, fields(r.Inline)...)
+		return
+	}
+	if !n.isText() {
+		d.errorf(n.rng, CodeWrongType, "write a name, or the keys themselves: "+strings.Join(fieldNames(fields(new(T))), ", "), "%s is a name or a mapping, not %s", what, n.describe())
+		return
+	}
+	d.name(what, &r.Name)(n)
+	r.Set = r.Name.Set
+}
+
+func (d *decoder) budget(b *Budget) []field {
+	return []field{
+		may("description", d.text("description", &b.Description)),
+		must("max_retries", d.integer("max_retries", &b.MaxRetries, 0, math.MaxInt32)),
+		must("window", d.duration("window", &b.Window, positive)),
+	}
+}
+
+func (d *decoder) breaker(b *CircuitBreaker) []field {
+	return []field{
+		may("description", d.text("description", &b.Description)),
+		may("failure_threshold", d.integer("failure_threshold", &b.FailureThreshold, 1, math.MaxInt32)),
+		may("window", d.duration("window", &b.Window, positive)),
+		may("recovery_timeout", d.duration("recovery_timeout", &b.RecoveryTimeout, positive)),
+		may("probe_timeout", d.duration("probe_timeout", &b.ProbeTimeout, positive)),
+		may("trip_on", func(n *node) {
+			d.words("trip_on", &b.TripOn, "class", ClassNames())(n)
+			d.distinct(b.TripOn)
+		}),
+		may("class_thresholds", func(n *node) {
+			d.entries(n, "class_thresholds", func(key, value *node) {
+				t := ClassThreshold{Class: Value[string]{key.rng, key.value, true}}
+				d.checkWord(key, CodeUnknownKey, "class", key.value, ClassNames())
+				d.integer("the threshold of "+key.value, &t.Threshold, 1, math.MaxInt32)(value)
+				b.ClassThresholds = append(b.ClassThresholds, t)
+			})
+		}),
+	}
+}

@@ -1,0 +1,84 @@
+package dsl
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+)
+
+// ReadFS reads every .yaml and .yml file below fsys, in path order. Files and folders
+// whose names begin with a dot are passed over; symbolic links to files are followed.
+// A file above MaxFileSize is read no further than needed for Parse to refuse it.
+func ReadFS(fsys fs.FS) ([]*Source, error) {
+	var sources []*Source
+	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		hidden := strings.HasPrefix(entry.Name(), ".") && name != "."
+		switch {
+		case entry.IsDir() && hidden:
+			return fs.SkipDir
+		case entry.IsDir(), hidden, path.Ext(name) != ".yaml" && path.Ext(name) != ".yml":
+			return nil
+		}
+		if entry.Type()&fs.ModeSymlink != 0 {
+			if info, err := fs.Stat(fsys, name); err == nil && info.IsDir() {
+				return nil
+			}
+		}
+		source, err := ReadFile(fsys, name)
+		if err != nil {
+			return err
+		}
+		sources = append(sources, source)
+		return nil
+	})
+	return sources, err
+}
+
+// ReadFile reads one file as a source of that name.
+func ReadFile(fsys fs.FS, name string) (*Source, error) {
+	file, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, MaxFileSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return NewSource(name, text), nil
+}
+
+// ParseSet parses sources as one set and checks that names are unique in their kind.
+func ParseSet(sources []*Source) (*Set, Diagnostics) {
+	set := &Set{}
+	var found Diagnostics
+	for _, source := range sources {
+		file, more := Parse(source)
+		set.Files = append(set.Files, file)
+		found = append(found, more...)
+	}
+	type key struct{ kind, name string }
+	first := map[key]*Document{}
+	for doc := range set.All() {
+		if !doc.Name.Set || !doc.Kind.Set {
+			continue
+		}
+		k := key{doc.Kind.V, doc.Name.V}
+		if other := first[k]; other != nil {
+			found = append(found, Diagnostic{
+				Range: doc.Name.Range, Code: CodeDuplicateName,
+				Message: fmt.Sprintf("a %s is already called %q", k.kind, k.name), Help: "names are unique in their kind across the set",
+				Related: []Related{{other.Name.Range, "the first is here"}},
+			})
+			continue
+		}
+		first[k] = doc
+	}
+	found.Sort()
+	return set, found
+}

@@ -1,0 +1,290 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A State is that of a circuit breaker.
+type State uint8
+
+// The states of a circuit breaker.
+const (
+	Closed   State = iota // calls pass
+	Open                  // calls are refused
+	HalfOpen              // one call at a time is let through as a probe
+)
+
+var stateNames = [...]string{"closed", "open", "half_open"}
+
+// String returns the state's name in policies, labels and logs.
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return fmt.Sprintf("State(%d)", uint8(s))
+}
+
+// MarshalText writes the state's name.
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// A BreakerSpec is what a circuit breaker is made of. Zero fields have the
+// documented default; values that make no sense are refused by [NewBreaker].
+type BreakerSpec struct {
+	Name             string        // a label of circuit events; may be empty
+	FailureThreshold int           // calls that fail within Window before it opens; 0 means 5
+	Window           time.Duration // 0 means 60s; a failure exactly this old no longer counts
+	RecoveryTimeout  time.Duration // how long it refuses before a probe; 0 means 30s
+	ProbeTimeout     time.Duration // how long a probe keeps its place; 0 means RecoveryTimeout
+	// TripOn names the classes that count as failures; nil means TRANSIENT and
+	// SERVER_ERROR. The classes of ClassThresholds count too.
+	TripOn []Class
+	// ClassThresholds opens the circuit earlier for some classes.
+	ClassThresholds map[Class]int
+}
+
+// A Breaker refuses calls to a dependency that keeps failing. It counts calls, not
+// attempts. Policies that are given the same Breaker share it. It is safe for use by
+// many goroutines, starts no goroutine and no timer.
+type Breaker struct {
+	spec BreakerSpec
+	// word mirrors generation and state of circuit, so that the calls of a closed
+	// circuit need no lock. Written under mu.
+	word atomic.Uint64
+
+	mu      sync.Mutex
+	circuit circuit // guarded by mu
+}
+
+// NewBreaker makes a closed breaker; its error names every field that is wrong.
+func NewBreaker(spec BreakerSpec) (*Breaker, error) {
+	if err := spec.check(); err != nil {
+		return nil, fmt.Errorf("engine: circuit breaker %q: %w", spec.Name, err)
+	}
+	spec = spec.complete()
+	return &Breaker{spec: spec, circuit: newCircuit(spec)}, nil
+}
+
+func (s BreakerSpec) check() error {
+	wrong := []error{notNegative(field{"Window", s.Window}, field{"RecoveryTimeout", s.RecoveryTimeout}, field{"ProbeTimeout", s.ProbeTimeout})}
+	if s.FailureThreshold < 0 {
+		wrong = append(wrong, fmt.Errorf("FailureThreshold is %d, must be at least 1", s.FailureThreshold))
+	}
+	if s.TripOn != nil && len(s.TripOn)+len(s.ClassThresholds) == 0 {
+		wrong = append(wrong, errors.New("TripOn is empty and there are no ClassThresholds: it would never open"))
+	}
+	for _, class := range s.TripOn {
+		if !class.valid() {
+			wrong = append(wrong, fmt.Errorf("TripOn holds %v, which is not a class", class))
+		}
+	}
+	for _, class := range slices.Sorted(maps.Keys(s.ClassThresholds)) {
+		if !class.valid() {
+			wrong = append(wrong, fmt.Errorf("ClassThresholds holds %v, which is not a class", class))
+		}
+		if n := s.ClassThresholds[class]; n < 1 {
+			wrong = append(wrong, fmt.Errorf("ClassThresholds[%v] is %d, must be at least 1", class, n))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+func (s BreakerSpec) complete() BreakerSpec {
+	if s.FailureThreshold == 0 {
+		s.FailureThreshold = 5
+	}
+	s.Window = or(s.Window, 60*time.Second)
+	s.RecoveryTimeout = or(s.RecoveryTimeout, 30*time.Second)
+	s.ProbeTimeout = or(s.ProbeTimeout, s.RecoveryTimeout)
+	if s.TripOn == nil {
+		s.TripOn = []Class{ServerError, Transient}
+	}
+	s.TripOn = slices.Clone(s.TripOn)
+	s.ClassThresholds = maps.Clone(s.ClassThresholds)
+	return s
+}
+
+// Name returns the breaker's name.
+func (b *Breaker) Name() string { return b.spec.Name }
+
+// State returns the state. An open circuit stays open until a call comes, however
+// long ago its recovery time has passed: that call makes it half-open.
+func (b *Breaker) State() State { return State(b.word.Load() & 3) }
+
+// admit asks for a place. The ticket of an admitted call must be given to settle,
+// once; the change is to be reported by the caller.
+func (b *Breaker) admit(now time.Time) (t ticket, c change, ok bool) {
+	if word := b.word.Load(); State(word&3) == Closed {
+		return ticket{generation: word >> 2}, change{}, true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t, c, ok = b.circuit.admit(now)
+	b.mirror()
+	return t, c, ok
+}
+
+// holds reports whether a call with this ticket may make another attempt.
+func (b *Breaker) holds(t ticket) bool {
+	word := b.word.Load()
+	return word>>2 == t.generation || State(word&3) == Closed
+}
+
+// settle gives the ticket back with what became of the call.
+func (b *Breaker) settle(t ticket, v verdict, class Class, now time.Time) change {
+	if v != failed && v != ended && t.probe == 0 {
+		return change{} // nothing changes unless a probe succeeds, or something fails
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.circuit.settle(t, v, class, now)
+	b.mirror()
+	return c
+}
+
+// mirror requires that mu is held.
+func (b *Breaker) mirror() {
+	b.word.Store(b.circuit.generation<<2 | uint64(b.circuit.state))
+}
+
+// A ticket is the place of one admitted call.
+type ticket struct {
+	generation uint64 // of the circuit when it was admitted
+	probe      uint64 // number of the probe; 0 for other calls
+}
+
+// A verdict is what became of an admitted call.
+type verdict uint8
+
+const (
+	neutral   verdict = iota // cancelled, aborted, scheduled: says nothing of the dependency
+	succeeded                // ended without failure
+	failed                   // with a class
+	ended                    // the operation did not return: counts whatever its class
+)
+
+// A change is a transition that the caller reports; the zero change is none.
+type change struct {
+	from, to State
+	sequence uint64 // from 1
+}
+
+// A circuit is the breaker without its lock. It decides by the times it is given.
+type circuit struct {
+	spec       BreakerSpec
+	trips      [classCount]bool
+	state      State
+	generation uint64 // transitions so far: results of an older generation are void
+	epoch      epoch
+	opened     time.Duration
+	all        ring
+	byClass    [classCount]*ring // nil without a threshold of its own
+
+	probes     uint64 // numbers them
+	probing    bool   // the place is taken
+	probeSince time.Duration
+}
+
+func newCircuit(spec BreakerSpec) circuit {
+	c := circuit{spec: spec, all: ring{size: spec.FailureThreshold}}
+	for _, class := range spec.TripOn {
+		c.trips[class] = true
+	}
+	for class, n := range spec.ClassThresholds {
+		c.trips[class] = true
+		c.byClass[class] = &ring{size: n}
+	}
+	return c
+}
+
+func (c *circuit) admit(now time.Time) (ticket, change, bool) {
+	at := c.epoch.at(now)
+	var moved change
+	switch c.state {
+	case Closed:
+		return ticket{generation: c.generation}, change{}, true
+	case Open:
+		if at-c.opened < c.spec.RecoveryTimeout {
+			return ticket{}, change{}, false
+		}
+		moved = c.move(HalfOpen)
+	case HalfOpen:
+		if c.probing && !c.expired(at) {
+			return ticket{}, change{}, false
+		}
+	}
+	c.probes++
+	c.probing, c.probeSince = true, at
+	return ticket{generation: c.generation, probe: c.probes}, moved, true
+}
+
+func (c *circuit) settle(t ticket, v verdict, class Class, now time.Time) change {
+	if t.generation != c.generation {
+		return change{}
+	}
+	at := c.epoch.at(now)
+	counts := v == failed && c.trips[class]
+	if v == ended {
+		class, counts = NoClass, true
+	}
+	switch c.state {
+	case Closed:
+		if counts && c.count(at, class) {
+			c.opened = at
+			return c.move(Open)
+		}
+	case HalfOpen:
+		return c.settleProbe(t, v, counts, at)
+	}
+	return change{}
+}
+
+// settleProbe gives the place of a probe back. A probe that has lost its place, or
+// kept it too long, decides nothing.
+func (c *circuit) settleProbe(t ticket, v verdict, counts bool, at time.Duration) change {
+	if !c.probing || t.probe != c.probes {
+		return change{}
+	}
+	late := c.expired(at)
+	c.probing = false
+	switch {
+	case late || v == neutral:
+		return change{}
+	case counts:
+		c.opened = at
+		return c.move(Open)
+	}
+	c.all.clear()
+	for _, r := range c.byClass {
+		if r != nil {
+			r.clear()
+		}
+	}
+	return c.move(Closed)
+}
+
+// count adds a failure and reports whether a threshold is reached.
+func (c *circuit) count(at time.Duration, class Class) bool {
+	c.all.add(at)
+	reached := c.all.full(at, c.spec.Window)
+	if r := c.byClass[class]; r != nil {
+		r.add(at)
+		reached = reached || r.full(at, c.spec.Window)
+	}
+	return reached
+}
+
+func (c *circuit) expired(at time.Duration) bool { return at-c.probeSince >= c.spec.ProbeTimeout }
+
+func (c *circuit) move(to State) change {
+	moved := change{from: c.state, to: to}
+	c.state = to
+	c.generation++
+	moved.sequence = c.generation
+	return moved
+}

@@ -1,0 +1,614 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// This is the only file that sleeps and that calls the operation. The clock is read
+// here, and in context.go for the operation's sake.
+
+// Call runs fn under the policy, on this goroutine: until it succeeds, or the policy
+// says that it is enough. It returns the value of the last attempt and, if the call
+// did not succeed, an [*Error] that wraps fn's own last error. A value beside an
+// error is what the last attempt returned; it is zero if there was none.
+//
+// The context handed to fn ends with ctx, at the policy's deadline and at the
+// attempt's timeout; fn is expected to return soon after. It is cancelled when fn
+// returns an error, and when another attempt follows.
+func Call[T any](ctx context.Context, p *Policy, fn func(context.Context) (T, error), opts ...Option) (T, error) {
+	var c call
+	c.begin(ctx, p, opts)
+	v := run(&c, fn)
+	return v, c.err()
+}
+
+// Do is Call for operations without a value.
+func Do(ctx context.Context, p *Policy, fn func(context.Context) error, opts ...Option) error {
+	var c call
+	c.begin(ctx, p, opts)
+	run(&c, func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) })
+	return c.err()
+}
+
+// Execute is Call, but returns all there is to know, and never an error.
+func Execute[T any](ctx context.Context, p *Policy, fn func(context.Context) (T, error), opts ...Option) Outcome[T] {
+	var c call
+	c.begin(ctx, p, opts)
+	v := run(&c, fn)
+	return outcomeOf(&c, v)
+}
+
+// run is the one loop behind every verb.
+func run[T any](c *call, fn func(context.Context) (T, error)) (v T) {
+	defer c.close()
+	for again := c.enter(); again; {
+		if c.attempt != nil {
+			discard(c, v)
+		}
+		ctx := c.startAttempt()
+		var err error
+		v, err = fn(ctx)
+		c.endAttempt()
+		if err == nil && c.policy.spec.ClassifyResult != nil {
+			again = c.judgeResult(v)
+		} else {
+			again = c.judgeError(err)
+		}
+	}
+	return v
+}
+
+// discard gives a value that the caller will not get to the function of WithDiscard.
+func discard[T any](c *call, v T) {
+	f, ok := c.settings.discard.(func(T))
+	if !ok || f == nil {
+		return
+	}
+	defer c.containHook("a discard function panicked")
+	f(v)
+}
+
+// A call is one run of an operation under a policy: the half that does. It lives on
+// the stack of the goroutine that makes it.
+type call struct {
+	ctx      context.Context
+	policy   *Policy
+	settings settings
+	session  session
+
+	now            time.Time     // of the call, when the clock was last read
+	ahead          time.Duration // how far it is ahead of a clock that ran backwards
+	callerDeadline time.Time
+	callerLimited  bool
+	stepwise       bool // retries are handed out as states, see Step
+	admitted       bool // the breaker's ticket is not yet given back
+	inOperation    bool
+	attempt        *lazyContext // of the last attempt
+
+	reason    StopReason // NotStopped until the call ends
+	note      string
+	selector  string
+	strategy  string
+	nextDelay time.Duration
+	ended     error // context.Cause of the caller's context, if that ended the call
+	timeline  Timeline
+}
+
+func (c *call) begin(ctx context.Context, p *Policy, opts []Option) {
+	c.ctx, c.policy, c.settings = ctx, p, p.settings
+	c.settings.apply(opts)
+	c.readClock()
+	c.session = session{
+		policy:        p,
+		operation:     c.settings.operation,
+		notIdempotent: c.settings.notIdempotent,
+		notReplayable: c.settings.notReplayable,
+		start:         c.now,
+		deadline:      c.now.Add(p.spec.Deadline),
+	}
+	c.callerDeadline, c.callerLimited = ctx.Deadline()
+	if c.callerLimited && c.callerDeadline.Before(c.session.deadline) {
+		c.session.deadline = c.callerDeadline
+	}
+}
+
+// beginStep is begin for one step of a call. The caller's deadline bounds this step
+// alone, not the sleep after it.
+func (c *call) beginStep(ctx context.Context, p *Policy, state StepState, opts []Option) error {
+	c.begin(ctx, p, opts)
+	c.stepwise = true
+	if state.Version == 0 {
+		c.session.deadline = c.now.Add(p.spec.Deadline)
+		return nil
+	}
+	return c.session.resume(state, c.now)
+}
+
+// readClock keeps the time of the call. It never runs backwards: what a clock is set
+// back by is made good, so that no clock makes a call outlive its deadline. The
+// system's clock needs no such help, for its readings are monotonic.
+func (c *call) readClock() {
+	if c.settings.clock == nil {
+		c.now = time.Now()
+		return
+	}
+	c.notBefore(c.now)
+}
+
+// notBefore reads a clock other than the system's; it must have come to t at least.
+func (c *call) notBefore(t time.Time) {
+	c.now = c.settings.clock.Now().Add(c.ahead)
+	if late := t.Sub(c.now); late > 0 {
+		c.ahead += late
+		c.now = c.now.Add(late)
+	}
+}
+
+func (c *call) random() float64 {
+	if c.settings.random != nil {
+		return c.settings.random()
+	}
+	return systemRand()
+}
+
+// enter asks everybody who can refuse the call before its first attempt.
+func (c *call) enter() bool {
+	if !c.mayGoOn() {
+		return false
+	}
+	if c.session.attempts >= c.policy.spec.MaxAttempts { // of a state from under another revision
+		return c.finish(MaxAttemptsGlobal)
+	}
+	b := c.policy.spec.Breaker
+	if b == nil {
+		return true
+	}
+	ticket, moved, ok := b.admit(c.now)
+	if !ok {
+		return c.finish(CircuitOpen)
+	}
+	c.session.ticket, c.admitted = ticket, true
+	c.reportBreaker(moved)
+	return true
+}
+
+// mayGoOn looks at what can end a call between attempts: the caller's context, the
+// abort function, the deadline.
+func (c *call) mayGoOn() bool {
+	if reason := c.callerEnded(); reason != NotStopped {
+		return c.finish(reason)
+	}
+	if c.aborts() {
+		return c.finish(Aborted)
+	}
+	if c.session.late(c.now, 0) {
+		return c.finish(DeadlineExceeded)
+	}
+	return true
+}
+
+// callerEnded says whether the caller's context has ended, by itself or by the
+// call's clock, and how.
+func (c *call) callerEnded() StopReason {
+	if err := c.ctx.Err(); err != nil {
+		return c.endedBy(err)
+	}
+	if c.callerLimited && !c.now.Before(c.callerDeadline) {
+		c.ended = context.DeadlineExceeded
+		return DeadlineExceeded
+	}
+	return NotStopped
+}
+
+func (c *call) endedBy(err error) StopReason {
+	if c.ended = context.Cause(c.ctx); c.ended == nil {
+		c.ended = err
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return DeadlineExceeded
+	}
+	return Canceled
+}
+
+// aborts asks the abort function.
+func (c *call) aborts() (yes bool) {
+	if c.settings.abort == nil {
+		return false
+	}
+	defer c.containHook("the abort function panicked and was not heeded")
+	return c.settings.abort(c.ctx)
+}
+
+// containHook, deferred, ends a panic of a function that the caller gave, and reports it.
+func (c *call) containHook(note string) {
+	if v := recover(); v != nil {
+		c.policy.counters.hookPanics.Add(1)
+		c.report(fault{note: note, err: &panicError{v}})
+	}
+}
+
+// startAttempt begins an attempt and returns the context for it.
+func (c *call) startAttempt() context.Context {
+	if c.attempt != nil {
+		c.attempt.cancel()
+	}
+	c.session.attempts++
+	deadline := c.session.deadline
+	if timeout := c.policy.spec.AttemptTimeout; timeout > 0 {
+		if own := c.now.Add(timeout); own.Before(deadline) {
+			deadline = own
+		}
+	}
+	if c.callerLimited && c.callerDeadline.Before(deadline) {
+		deadline = c.callerDeadline
+	}
+	c.attempt = &lazyContext{
+		parent:    c.ctx,
+		clock:     c.settings.clock,
+		deadline:  deadline.Add(-c.ahead),
+		policy:    c.policy,
+		operation: c.session.operation,
+		number:    c.session.attempts,
+	}
+	if c.listening() {
+		c.emit(Event{Kind: AttemptStart})
+	}
+	c.inOperation = true
+	return c.attempt
+}
+
+// endAttempt is called when the operation has returned.
+func (c *call) endAttempt() {
+	c.inOperation = false
+	c.readClock()
+}
+
+// judgeError goes on after an attempt that returned err, which may be nil.
+func (c *call) judgeError(err error) (again bool) {
+	if err == nil {
+		return c.succeed()
+	}
+	c.attempt.cancel()
+	ended := c.callerEnded()
+	if ended == Canceled {
+		return c.giveUp(Canceled, CauseError, err)
+	}
+	if ended == NotStopped && aborted(err) {
+		return c.giveUp(Aborted, CauseError, err)
+	}
+	in := c.session.input(c.now)
+	j, faults := c.policy.judgeError(in, failureAt(err, c.policy.spec.Attributes, c.now))
+	c.reportAll(faults)
+	return c.fail(in, j, CauseError, err, ended)
+}
+
+// judgeResult goes on after an attempt that returned a value and no error.
+func (c *call) judgeResult(value any) (again bool) {
+	in := c.session.input(c.now)
+	j, faults := c.policy.judgeResult(in, resultAt(value, c.policy.spec.ResultAttributes, c.now))
+	c.reportAll(faults)
+	if j.class == NoClass {
+		return c.succeed()
+	}
+	c.attempt.release() // the value may yet be what the caller gets
+	return c.fail(in, j, CauseResult, nil, c.callerEnded())
+}
+
+func (c *call) succeed() (again bool) {
+	c.attempt.release()
+	c.reportAll(c.policy.learn(c.now, true))
+	if c.listening() {
+		c.emit(Event{Kind: AttemptEnd, Decision: DecideSuccess, Reason: Success})
+	}
+	return c.finish(Success)
+}
+
+// fail decides what follows from a classified failure, and does it.
+func (c *call) fail(in *Input, j judgement, cause Cause, err error, ended StopReason) (again bool) {
+	c.session.fail(j, cause, err)
+	c.reportAll(c.policy.learn(c.now, false))
+	d := decision{reason: ended, hint: j.hint, hasHint: j.hasHint}
+	switch {
+	case ended != NotStopped:
+	case c.aborts():
+		d.reason = Aborted
+	default:
+		d = c.session.respond(in, j, c.now, c.random())
+		c.reportAll(d.faults)
+	}
+	c.note, c.selector, c.strategy = d.note, d.selector, d.strategy
+	if d.reason == NotStopped {
+		d.reason = c.negotiate(d)
+	}
+	if c.listening() {
+		c.emit(Event{
+			Kind: AttemptEnd, Decision: decisionOf(d.reason), Reason: d.reason, Note: c.note,
+			Class: j.class, Rule: j.rule, Selector: d.selector, Strategy: d.strategy, Cause: cause,
+			Sleep: d.sleepFor(d.reason), Err: err,
+		})
+	}
+	if d.reason != NotStopped {
+		return c.finish(d.reason)
+	}
+	return c.sleep(d.sleep)
+}
+
+// giveUp ends the call after an attempt that is not classified.
+func (c *call) giveUp(reason StopReason, cause Cause, err error) (again bool) {
+	c.session.last.err, c.session.last.cause = err, cause
+	c.note, c.selector, c.strategy = "", "", ""
+	if c.listening() {
+		c.emit(Event{Kind: AttemptEnd, Decision: decisionOf(reason), Reason: reason, Cause: cause, Err: err})
+	}
+	return c.finish(reason)
+}
+
+// negotiate announces a retry, and lets the caller's functions say what becomes of
+// it. It returns NotStopped to sleep.
+func (c *call) negotiate(d decision) StopReason {
+	s := &c.session
+	if c.listening() {
+		c.emit(Event{
+			Kind: EventRetry, Class: s.last.class, Rule: s.last.rule, Selector: d.selector, Strategy: d.strategy,
+			Cause: s.last.cause, Sleep: d.sleep, Err: s.last.err,
+		})
+	}
+	action := SleepThenRetry
+	if c.settings.beforeSleep != nil || c.settings.sleepHandler != nil {
+		info := c.sleepInfo(d)
+		c.tellBeforeSleep(info)
+		action = c.askSleepHandler(info)
+	}
+	if c.stepwise && action == SleepThenRetry {
+		action = DeferRetry
+	}
+	c.readClock()
+	switch {
+	case action == AbortRetry:
+		return Aborted
+	case s.late(c.now, d.sleep): // the functions took their time
+		c.note = "the time ran out before the sleep began"
+		return DeadlineExceeded
+	case action == DeferRetry:
+		c.nextDelay = d.sleep
+		s.slept(d.sleep)
+		return Scheduled
+	}
+	return NotStopped
+}
+
+func (c *call) sleepInfo(d decision) SleepInfo {
+	s := &c.session
+	return SleepInfo{
+		Policy:    c.policy.Name(),
+		Operation: s.operation,
+		Attempt:   s.attempts,
+		Class:     s.last.class,
+		Rule:      s.last.rule,
+		Cause:     s.last.cause,
+		Strategy:  d.strategy,
+		Hint:      d.hint,
+		HasHint:   d.hasHint,
+		Sleep:     d.sleep,
+		Elapsed:   c.now.Sub(s.start),
+		Remaining: s.deadline.Sub(c.now),
+		Err:       s.last.err,
+		State:     s.state(c.now, d.sleep),
+	}
+}
+
+func (c *call) tellBeforeSleep(info SleepInfo) {
+	if c.settings.beforeSleep == nil {
+		return
+	}
+	defer c.containHook("the before-sleep hook panicked and was ignored")
+	c.settings.beforeSleep(c.ctx, info)
+}
+
+func (c *call) askSleepHandler(info SleepInfo) (action SleepAction) {
+	if c.settings.sleepHandler == nil {
+		return SleepThenRetry
+	}
+	defer c.containHook("the sleep handler panicked and was ignored")
+	action = c.settings.sleepHandler(c.ctx, info)
+	if action > AbortRetry {
+		c.report(fault{note: "the sleep handler's answer was ignored", err: errSleepAction})
+		return SleepThenRetry
+	}
+	return action
+}
+
+// sleep waits before the next attempt, and reports whether there may be one.
+func (c *call) sleep(d time.Duration) (again bool) {
+	c.session.slept(d)
+	err := c.wait(d)
+	c.note = ""
+	if err != nil {
+		return c.finish(c.endedBy(err))
+	}
+	if !c.mayGoOn() {
+		return false
+	}
+	if !c.session.breakerHolds() {
+		return c.finish(CircuitOpen)
+	}
+	return true
+}
+
+// wait sleeps. A clock other than the system's that returns without an error is taken
+// at its word: the time has passed.
+func (c *call) wait(d time.Duration) error {
+	clock := c.settings.clock
+	if d <= 0 {
+		c.readClock()
+		return nil
+	}
+	if clock == nil {
+		err := systemClock{}.Sleep(c.ctx, d)
+		c.readClock()
+		return err
+	}
+	err := clock.Sleep(c.ctx, d)
+	if err != nil {
+		c.readClock()
+		return err
+	}
+	c.notBefore(c.now.Add(d))
+	return nil
+}
+
+// finish ends the call: it tells of it, and then gives the breaker's ticket back. It
+// returns false, for there is no next attempt.
+func (c *call) finish(reason StopReason) bool {
+	c.reason = reason
+	if c.listening() {
+		c.emit(c.lastEvent())
+	}
+	if c.admitted {
+		c.settle(verdictOf(reason))
+	}
+	return false
+}
+
+// lastEvent tells why the call ended.
+func (c *call) lastEvent() Event {
+	e := Event{Kind: eventOf[c.reason], Reason: c.reason, Note: c.note, Sleep: c.nextDelay}
+	if c.reason != Success {
+		last := &c.session.last
+		e.Class, e.Rule, e.Cause, e.Err = last.class, last.rule, last.cause, last.err
+		e.Selector, e.Strategy = c.selector, c.strategy
+	}
+	if c.reason == CircuitOpen {
+		e.Breaker = c.policy.spec.Breaker.Name()
+	}
+	return e
+}
+
+// settle gives the breaker's ticket back and reports what changed.
+func (c *call) settle(v verdict) {
+	c.admitted = false
+	c.reportBreaker(c.policy.spec.Breaker.settle(c.session.ticket, v, c.session.last.class, c.now))
+}
+
+// close, deferred, gives back what a call still holds when its operation, or a
+// function that should not, ended the goroutine or panicked. It does not recover.
+func (c *call) close() {
+	if c.inOperation {
+		c.inOperation = false
+		c.attempt.cancel()
+		c.readClock()
+		if c.listening() {
+			c.emit(Event{Kind: AttemptEnd, Decision: DecideStop, Note: "the operation did not return"})
+		}
+		if c.admitted {
+			c.settle(ended)
+		}
+	}
+	if c.admitted {
+		c.settle(neutral)
+	}
+}
+
+// eventOf is the last event of a call, by why it ended.
+var eventOf = [reasonCount]EventKind{
+	Success:             EventSuccess,
+	MaxAttemptsGlobal:   EventMaxAttemptsExceeded,
+	MaxAttemptsPerClass: EventMaxAttemptsExceeded,
+	MaxUnknownAttempts:  EventMaxUnknownAttemptsExceeded,
+	DeadlineExceeded:    EventDeadlineExceeded,
+	NonRetryableClass:   EventPermanentFail,
+	NoStrategy:          EventNoStrategyConfigured,
+	BudgetExhausted:     EventBudgetExhausted,
+	CircuitOpen:         EventCircuitRejected,
+	Scheduled:           EventScheduled,
+	Aborted:             EventAborted,
+	Canceled:            EventCanceled,
+	ReasonNotIdempotent: EventPermanentFail,
+	ReasonNotReplayable: EventPermanentFail,
+}
+
+func decisionOf(reason StopReason) Decision {
+	switch reason {
+	case NotStopped:
+		return DecideRetry
+	case Success:
+		return DecideSuccess
+	case Scheduled:
+		return DecideScheduled
+	case Aborted:
+		return DecideAborted
+	}
+	return DecideStop
+}
+
+// sleepFor is the sleep that an attempt_end tells of.
+func (d decision) sleepFor(reason StopReason) time.Duration {
+	if reason == NotStopped || reason == Scheduled {
+		return d.sleep
+	}
+	return 0
+}
+
+// listening reports whether anybody wants events, so that none is built in vain.
+func (c *call) listening() bool { return c.settings.observer != nil || c.settings.timeline }
+
+// emit completes an event and tells it.
+func (c *call) emit(e Event) {
+	e.Time, e.Elapsed = c.now, c.now.Sub(c.session.start)
+	e.Policy, e.Operation, e.Revision = c.policy.spec.Name, c.session.operation, c.policy.spec.Revision
+	e.Labels, e.Attempt = c.settings.labels, c.session.attempts
+	if c.settings.timeline {
+		kept := e
+		if !c.settings.timelineErrors {
+			kept.Err = nil
+		}
+		c.timeline = append(c.timeline, kept)
+	}
+	if c.settings.observer != nil {
+		c.policy.observe(c.ctx, c.settings.observer, e)
+	}
+}
+
+func (p *Policy) observe(ctx context.Context, o Observer, e Event) {
+	defer func() {
+		if recover() != nil {
+			p.counters.observerPanics.Add(1)
+		}
+	}()
+	o.Observe(ctx, e)
+}
+
+// reportBreaker tells of a transition, if there was one.
+func (c *call) reportBreaker(moved change) {
+	if moved.sequence == 0 || !c.listening() {
+		return
+	}
+	e := Event{Breaker: c.policy.spec.Breaker.Name(), From: moved.from, To: moved.to, Sequence: moved.sequence}
+	switch moved.to {
+	case Open:
+		e.Kind = EventCircuitOpened
+	case HalfOpen:
+		e.Kind = EventCircuitHalfOpen
+	default:
+		e.Kind = EventCircuitClosed
+	}
+	c.emit(e)
+}
+
+func (c *call) reportAll(faults []fault) {
+	for i := range faults {
+		c.report(faults[i])
+	}
+}
+
+// report counts something contained, and tells of it. Functions that err may have
+// taken their time.
+func (c *call) report(f fault) {
+	c.policy.counters.ruleErrors.Add(1)
+	c.readClock()
+	if c.listening() {
+		c.emit(Event{Kind: EventRuleError, Rule: f.rule, Selector: f.selector, Strategy: f.strategy, Note: f.note, Err: f.err})
+	}
+}

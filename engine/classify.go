@@ -1,0 +1,202 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Rules that outcomes name when none of the policy's own held.
+const (
+	RuleDefault = "default" // the policy's default class
+	RuleMarker  = "marker"  // a marker in the error, such as MarkPermanent
+)
+
+// A judgement is what classification said of one failure.
+type judgement struct {
+	record  *Failure // on which the rule held; of errors of inner calls, perhaps the inner one
+	class   Class    // NoClass only of results that no rule recognised
+	rule    string
+	hint    time.Duration
+	hasHint bool
+}
+
+// A Recorded error or result is nothing but its record, which stands in for what
+// [FailureOf] or [ResultOf] would find out: scripted dependencies are made of them.
+// The record must not change any more.
+type Recorded interface{ FailureRecord() *Failure }
+
+// recordGiven is the record that an error of the chain brings itself, nil if none
+// does.
+func (c chain) recordGiven() *Failure {
+	for _, l := range c {
+		if r, ok := l.err.(Recorded); ok {
+			if given := recordFrom(r); given != nil {
+				return given
+			}
+		}
+	}
+	return nil
+}
+
+// recordFrom copies what r says, and is nil if that is nothing.
+func recordFrom(r Recorded) (f *Failure) {
+	defer contain()
+	if given := r.FailureRecord(); given != nil {
+		own := *given
+		f = &own
+	}
+	return f
+}
+
+// judgeError classifies a failed attempt. Rules are tried on the record, then on
+// those of the inner calls it came from; then a marker decides, then the default.
+func (p *Policy) judgeError(in *Input, record *Failure) (judgement, []fault) {
+	var faults []fault
+	if record.fault != nil {
+		faults = append(faults, fault{note: "the record of the failure is incomplete", err: record.fault})
+	}
+	if p.spec.Classify != nil {
+		for r := record; r != nil; r = r.Inner {
+			in.Failure = r
+			j, wrong := p.ask(p.spec.Classify, in)
+			faults = append(faults, wrong...)
+			if j.class != NoClass {
+				return j, faults
+			}
+		}
+	}
+	for r := record; r != nil; r = r.Inner {
+		if r.Marker.valid() {
+			return judgement{record: r, class: r.Marker, rule: RuleMarker, hint: r.RetryAfter, hasHint: r.HasRetryAfter}, faults
+		}
+	}
+	return judgement{record: record, class: p.spec.DefaultClass, rule: RuleDefault}, faults
+}
+
+// judgeResult classifies the result of an attempt that returned no error: without a
+// rule that holds it is a success.
+func (p *Policy) judgeResult(in *Input, record *Failure) (judgement, []fault) {
+	var faults []fault
+	if record.fault != nil {
+		faults = append(faults, fault{note: "the record of the result is incomplete", err: record.fault})
+	}
+	in.Failure = record
+	j, wrong := p.ask(p.spec.ClassifyResult, in)
+	return j, append(faults, wrong...)
+}
+
+// ask runs a list of rules. A list that panics, or answers with what is no class, is
+// one of which no rule held.
+func (p *Policy) ask(rules ClassifyFunc, in *Input) (j judgement, faults []fault) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.counters.rulePanics.Add(1)
+			j, faults = judgement{}, append(faults, fault{note: "a classify function panicked", err: &panicError{v}})
+		}
+	}()
+	v := rules(in)
+	for _, e := range v.Errors {
+		faults = append(faults, fault{rule: e.Rule, err: e.Err})
+	}
+	if v.Class == NoClass {
+		return judgement{}, faults
+	}
+	if !v.Class.valid() {
+		return judgement{}, append(faults, fault{rule: v.Rule, err: fmt.Errorf("engine: %v is not a class", v.Class)})
+	}
+	j = judgement{record: in.Failure, class: v.Class, rule: v.Rule, hint: v.RetryAfter, hasHint: v.HasRetryAfter}
+	if j.hasHint && j.hint < 0 {
+		j.hint, j.hasHint = 0, false
+		faults = append(faults, fault{rule: v.Rule, err: fmt.Errorf("engine: retry_after is %v, must not be negative", v.RetryAfter)})
+	}
+	return j, faults
+}
+
+// A choice is the strategy that was looked up for a failure.
+type choice struct {
+	strategy Strategy // nil if there is none
+	selector string   // id of the select rule that chose it
+}
+
+// choose looks a strategy up: select rules, then that of the class, then the default.
+func (p *Policy) choose(in *Input, class Class) (choice, []fault) {
+	var faults []fault
+	if p.spec.Select != nil {
+		selected, wrong := p.selectStrategy(in)
+		faults = wrong
+		if selected.strategy != nil {
+			return selected, faults
+		}
+	}
+	return choice{strategy: p.strategies[class]}, faults
+}
+
+func (p *Policy) selectStrategy(in *Input) (c choice, faults []fault) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.counters.rulePanics.Add(1)
+			c, faults = choice{}, append(faults, fault{note: "a select function panicked", err: &panicError{v}})
+		}
+	}()
+	s := p.spec.Select(in)
+	for _, e := range s.Errors {
+		faults = append(faults, fault{selector: e.Rule, err: e.Err})
+	}
+	return choice{strategy: s.Strategy, selector: s.Rule}, faults
+}
+
+// delay asks a strategy, or the default one in its place if it panics. It returns
+// the name of the strategy that answered.
+func (p *Policy) delay(s Strategy, in DelayInput) (d Delay, name string, faults []fault) {
+	d, name, err := askStrategy(s, in)
+	if err != nil {
+		p.counters.strategyFaults.Add(1)
+		faults = append(faults, fault{strategy: name, note: "a strategy panicked; decorrelated_jitter took its place", err: err})
+		d, name = defaultStrategy.Delay(in), defaultStrategy.Name()
+	}
+	switch d.Stop {
+	case NotStopped:
+		d.Sleep, d.Note = max(d.Sleep, 0), ""
+	case NonRetryableClass, DeadlineExceeded, BudgetExhausted:
+	default:
+		p.counters.strategyFaults.Add(1)
+		faults = append(faults, fault{strategy: name, err: fmt.Errorf("engine: a strategy cannot stop a call with %v", d.Stop)})
+		d.Stop = NonRetryableClass
+	}
+	return d, name, faults
+}
+
+func askStrategy(s Strategy, in DelayInput) (d Delay, name string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{v}
+		}
+	}()
+	name = s.Name()
+	return s.Delay(in), name, nil
+}
+
+// learn tells the policy's learners how an attempt ended.
+func (p *Policy) learn(now time.Time, ok bool) []fault {
+	var faults []fault
+	for _, l := range p.learners {
+		if err := teach(l, now, ok); err != nil {
+			p.counters.hookPanics.Add(1)
+			faults = append(faults, fault{note: "a strategy panicked while learning", err: err})
+		}
+	}
+	return faults
+}
+
+func teach(l Learner, now time.Time, ok bool) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{v}
+		}
+	}()
+	l.Learn(now, ok)
+	return nil
+}
+
+var errSleepAction = errors.New("engine: a sleep handler answered with an action that is none")

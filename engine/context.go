@@ -1,0 +1,281 @@
+package engine
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+)
+
+// An Attempt tells an operation which attempt of which call it is.
+type Attempt struct {
+	Policy    string
+	Operation string
+	Number    int // from 1
+}
+
+// AttemptFrom returns the attempt that ctx was made for. It finds nothing in a
+// context that does not come from the one handed to an operation.
+func AttemptFrom(ctx context.Context) (Attempt, bool) {
+	c, ok := ctx.Value(attemptKey{}).(*lazyContext)
+	if !ok {
+		return Attempt{}, false
+	}
+	return Attempt{Policy: c.policy.Name(), Operation: c.operation, Number: c.number}, true
+}
+
+type attemptKey struct{}
+
+// A lazyContext is what an operation runs under. It ends when the caller's context
+// ends or at the deadline by the call's clock. It costs one allocation until somebody
+// asks for Done: only then are there a channel, a timer, and a link to the caller's
+// context.
+//
+// When the attempt fails, the context is cancelled. When it succeeds, the deadline
+// is lifted but the context lives on, because what was returned (a response body,
+// rows) may still be read under it; it then ends with the caller's, for as long as
+// somebody holds it.
+type lazyContext struct {
+	parent    context.Context
+	clock     Clock     // nil: the system's
+	deadline  time.Time // zero: the parent's
+	policy    *Policy   // nil if this is not the context of an attempt
+	operation string
+	number    int
+
+	mu    sync.Mutex
+	phase contextPhase // guarded by mu
+	armed *alarm       // guarded by mu; nil until Done is asked for
+}
+
+type contextPhase uint8
+
+const (
+	running contextPhase = iota
+	released
+	canceled
+)
+
+// Deadline is the earliest of the caller's, the policy's and the attempt's own. Once
+// the attempt has succeeded, it is the caller's.
+func (c *lazyContext) Deadline() (time.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase == released || c.deadline.IsZero() {
+		return c.parent.Deadline()
+	}
+	return c.deadline, true
+}
+
+// Err implements context.Context.
+func (c *lazyContext) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err()
+}
+
+// err requires that mu is held.
+func (c *lazyContext) err() error {
+	if c.armed != nil {
+		if err := c.armed.err(); err != nil {
+			return err
+		}
+	}
+	if c.phase == canceled {
+		return context.Canceled
+	}
+	if err := c.parent.Err(); err != nil {
+		return err
+	}
+	if c.limited() && !c.now().Before(c.deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// Done implements context.Context.
+func (c *lazyContext) Done() <-chan struct{} { return c.arm().done }
+
+// Value implements context.Context.
+func (c *lazyContext) Value(key any) any {
+	if key == (attemptKey{}) && c.policy != nil {
+		return c
+	}
+	return c.parent.Value(key)
+}
+
+// AfterFunc has f run in a goroutine of its own once the context ends. Contexts
+// derived from this one find it, and so need no goroutine to watch it.
+func (c *lazyContext) AfterFunc(f func()) (stop func() bool) { return c.arm().afterFunc(f) }
+
+// limited requires that mu is held.
+func (c *lazyContext) limited() bool { return c.phase == running && !c.deadline.IsZero() }
+
+func (c *lazyContext) now() time.Time {
+	if c.clock == nil {
+		return time.Now()
+	}
+	return c.clock.Now()
+}
+
+// arm makes the alarm that stands for this context, if there is none yet.
+func (c *lazyContext) arm() *alarm {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.armed != nil {
+		return c.armed
+	}
+	err := c.err()
+	a := &alarm{done: make(chan struct{})}
+	c.armed = a
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err != nil {
+		a.end(err)
+		return a
+	}
+	if c.limited() {
+		a.timer = time.AfterFunc(c.deadline.Sub(c.now()), a.expire)
+	}
+	if parent := c.parent; parent.Done() != nil {
+		a.unlink = context.AfterFunc(parent, func() { a.ring(parent.Err()) })
+	}
+	if c.phase == released {
+		c.unlinkWithGarbage()
+	}
+	return a
+}
+
+// cancel ends the context: the attempt has failed, did not return, or is superseded.
+func (c *lazyContext) cancel() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end()
+}
+
+// cancelUnlessReleased is cancel, but leaves alone what has succeeded.
+func (c *lazyContext) cancelUnlessReleased() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase != released {
+		c.end()
+	}
+}
+
+// end requires that mu is held.
+func (c *lazyContext) end() {
+	c.phase = canceled
+	if c.armed != nil {
+		c.armed.ring(context.Canceled)
+	}
+}
+
+// release lifts the deadline: the attempt has succeeded.
+func (c *lazyContext) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.phase = released
+	if c.armed != nil {
+		c.armed.lift()
+		c.unlinkWithGarbage()
+	}
+}
+
+// unlinkWithGarbage takes the alarm off the caller's context, which may live long,
+// once nobody holds this context. It requires that mu is held and the alarm exists.
+// It must not touch the alarm's channel: the clean-up runs outside the bubble of a
+// synctest test.
+func (c *lazyContext) unlinkWithGarbage() {
+	if unlink := c.armed.unlink; unlink != nil {
+		runtime.AddCleanup(c, func(unlink func() bool) { unlink() }, unlink)
+	}
+}
+
+// An alarm is the part of a lazyContext that others wait for. It does not refer
+// to the context, so that a caller's context can refer to it.
+type alarm struct {
+	done   chan struct{}
+	unlink func() bool // takes it off the caller's context; nil if that never ends
+
+	mu     sync.Mutex
+	ended  error       // guarded by mu, like all below
+	timer  *time.Timer // nil without a deadline
+	lifted bool        // the deadline no longer counts
+	after  []*func()
+}
+
+func (a *alarm) err() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.ended
+}
+
+// ring ends the context with err, unless it has ended.
+func (a *alarm) ring(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.end(err)
+}
+
+// end requires that mu is held.
+func (a *alarm) end(err error) {
+	if a.ended != nil {
+		return
+	}
+	a.ended = err
+	close(a.done)
+	a.stopTimer()
+	if a.unlink != nil {
+		a.unlink()
+	}
+	for _, f := range a.after {
+		go (*f)()
+	}
+	a.after = nil
+}
+
+// expire is what the timer does.
+func (a *alarm) expire() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.lifted {
+		a.end(context.DeadlineExceeded)
+	}
+}
+
+// lift takes the deadline away, even if the timer has just fired.
+func (a *alarm) lift() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lifted = true
+	a.stopTimer()
+}
+
+// stopTimer requires that mu is held.
+func (a *alarm) stopTimer() {
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+}
+
+func (a *alarm) afterFunc(f func()) (stop func() bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ended != nil {
+		go f()
+		return func() bool { return false }
+	}
+	entry := &f
+	a.after = append(a.after, entry)
+	return func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		i := slices.Index(a.after, entry)
+		if i < 0 {
+			return false
+		}
+		a.after = slices.Delete(a.after, i, i+1)
+		return true
+	}
+}

@@ -1,0 +1,258 @@
+package engine
+
+// maxChain is how many errors of a chain are looked at.
+const maxChain = 128
+
+// A link is one error of a chain.
+type link struct {
+	err    error
+	parent int  // index of the error that wraps it; -1 for the first
+	leaf   bool // wraps nothing, or nothing that is looked at
+	what   finding
+}
+
+// A chain is an error and all that it wraps, depth first, cut after maxChain errors.
+// It ends at the error of an inner call: what that wraps has a record of its own.
+type chain []link
+
+// chainOf walks err and recognises every error of it.
+func chainOf(err error) chain {
+	c := walk(err, false)
+	for i := range c {
+		c[i].what = recognise(c[i].err)
+	}
+	return c
+}
+
+// walk lists the errors of a chain. Through says whether it goes on into what the
+// error of an inner call wraps.
+func walk(err error, through bool) chain {
+	c := make(chain, 0, 8)
+	todo := []link{{err: err, parent: -1}}
+	for len(todo) > 0 && len(c) < maxChain {
+		next := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		at := len(c)
+		if _, ok := next.err.(*Error); !ok || through {
+			before := len(todo)
+			todo = pushWrapped(todo, next.err, at)
+			next.leaf = len(todo) == before
+		} else {
+			next.leaf = true
+		}
+		c = append(c, next)
+	}
+	for i := range todo { // wrapped, but cut off
+		c[todo[i].parent].leaf = true
+	}
+	return c
+}
+
+// pushWrapped pushes what err wraps, the first on top.
+func pushWrapped(todo []link, err error, at int) []link {
+	many, one := unwrap(err)
+	if one != nil {
+		return append(todo, link{err: one, parent: at})
+	}
+	for i := min(len(many), maxChain) - 1; i >= 0; i-- {
+		if many[i] != nil {
+			todo = append(todo, link{err: many[i], parent: at})
+		}
+	}
+	return todo
+}
+
+func unwrap(err error) (many []error, one error) {
+	defer contain()
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return nil, e.Unwrap()
+	case interface{ Unwrap() []error }:
+		return e.Unwrap(), nil
+	}
+	return nil, nil
+}
+
+// contain, deferred, ends a panic in a method of somebody's error: the function that
+// asked then returns its zero results. It cannot help where a method never returns.
+func contain() { _ = recover() }
+
+// is reports whether err itself is target, or says so.
+func is(err, target error) (yes bool) {
+	defer contain()
+	if err == target {
+		return true
+	}
+	e, ok := err.(interface{ Is(error) bool })
+	return ok && e.Is(target)
+}
+
+// anyIs is errors.Is, bounded and with panics contained.
+func anyIs(err, target error) bool {
+	for _, l := range walk(err, true) {
+		if is(l.err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+// finding returns what the most telling error of the chain is, the outermost among
+// equals.
+func (c chain) finding() finding {
+	best := finding{kind: UnknownKind}
+	for _, l := range c {
+		if l.what.rank > best.rank {
+			best = l.what
+		}
+	}
+	return best
+}
+
+// Evidence of the phase, in the order in which it counts along one branch.
+const (
+	noEvidence = iota
+	saysUnknown
+	saysNotSent
+	saysSent
+)
+
+func (l link) evidence() int {
+	switch {
+	case l.what.phase == Sent:
+		return saysSent
+	case l.what.phase == NotSent || safeToRetry(l.err):
+		return saysNotSent
+	case l.what.rank > 0:
+		return saysUnknown
+	}
+	return noEvidence
+}
+
+// phase is not_sent only if all branches that say anything agree on it.
+func (c chain) phase() Phase {
+	branch := make([]int, len(c))
+	seen := [saysSent + 1]bool{}
+	for i, l := range c {
+		branch[i] = l.evidence()
+		if p := l.parent; p >= 0 && c[p].what.settled {
+			branch[i], c[i].what.settled = branch[p], true
+		} else if p >= 0 {
+			branch[i] = max(branch[i], branch[p])
+		}
+		if l.leaf {
+			seen[branch[i]] = true
+		}
+	}
+	switch {
+	case seen[saysSent]:
+		return Sent
+	case seen[saysNotSent] && !seen[saysUnknown]:
+		return NotSent
+	}
+	return PhaseUnknown
+}
+
+// safeToRetry asks what pgconn's errors know: true promises that nothing was sent.
+func safeToRetry(err error) (safe bool) {
+	defer contain()
+	e, ok := err.(interface{ SafeToRetry() bool })
+	return ok && e.SafeToRetry()
+}
+
+// innerCall returns the error of an inner call of this library, if there is one.
+func (c chain) innerCall() (*Error, bool) {
+	for _, l := range c {
+		if e, ok := l.err.(*Error); ok && e != nil {
+			return e, true
+		}
+	}
+	return nil, false
+}
+
+func (c chain) marker() Class {
+	for _, l := range c {
+		if m, ok := l.err.(*markedError); ok {
+			return m.class
+		}
+	}
+	return NoClass
+}
+
+func (c chain) typeName() string {
+	for _, l := range c {
+		if !shapeOf(l.err).wrapper {
+			return typeName(l.err)
+		}
+	}
+	return typeName(c[len(c)-1].err)
+}
+
+func (c chain) status() int {
+	for _, l := range c {
+		if status := statusOf(l.err); status != 0 {
+			return status
+		}
+	}
+	return 0
+}
+
+func (c chain) timeout() bool {
+	for _, l := range c {
+		if l.what.timeout || timedOut(l.err) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c chain) headers() map[string]string {
+	for _, l := range c {
+		if h := headersOf(l.err); h != nil {
+			return h
+		}
+	}
+	return nil
+}
+
+func (c chain) causes() []CauseRecord {
+	causes := make([]CauseRecord, 0, min(len(c), MaxCauses))
+	for _, l := range c {
+		if len(causes) == MaxCauses {
+			break
+		}
+		if isMarker(l.err) {
+			continue
+		}
+		causes = append(causes, CauseRecord{
+			Type:    typeName(l.err),
+			Message: messageOf(l.err),
+			Code:    l.what.code,
+			Kind:    kindOr(l.what.kind),
+			Status:  statusOf(l.err),
+		})
+	}
+	return causes
+}
+
+func isMarker(err error) bool {
+	switch err.(type) {
+	case *markedError, *abortError:
+		return true
+	}
+	return false
+}
+
+func kindOr(k Kind) Kind {
+	if k == "" {
+		return UnknownKind
+	}
+	return k
+}
+
+// messageOf returns the text of err, bounded.
+func messageOf(err error) (text string) {
+	text = "(its Error method panicked)"
+	defer contain()
+	return bounded(err.Error(), MaxMessage)
+}

@@ -1,0 +1,174 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"time"
+)
+
+// Observers joins observers into one, which tells each of every event in the order
+// given. A panic of one does not keep the others from being told. Nil ones are left
+// out.
+func Observers(list ...Observer) Observer {
+	var all fanOut
+	for _, o := range list {
+		if o != nil {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+type fanOut []Observer
+
+// Observe tells every observer, and then goes on with the first panic, which the
+// call contains and counts.
+func (f fanOut) Observe(ctx context.Context, e Event) {
+	for i, o := range f {
+		told := false
+		func() {
+			defer func() {
+				if !told {
+					f[i+1:].Observe(ctx, e)
+				}
+			}()
+			o.Observe(ctx, e)
+			told = true
+		}()
+	}
+}
+
+// A MetricHook is an observer for metrics: it is given the event's name, the attempt
+// it belongs to (0 before the first), the sleep chosen, and its bounded labels, which
+// it may keep.
+type MetricHook func(event string, attempt int, sleep time.Duration, labels map[string]string)
+
+// Observe implements Observer.
+func (h MetricHook) Observe(_ context.Context, e Event) {
+	h(e.Kind.String(), e.Attempt, e.Sleep, e.LabelSet())
+}
+
+// A LogHook is an observer for logs: it is given the event's name and all that is
+// known, the error included, in a map that it may keep.
+type LogHook func(event string, fields map[string]any)
+
+// Observe implements Observer.
+func (h LogHook) Observe(_ context.Context, e Event) {
+	fields := make(map[string]any, 16)
+	for name, value := range e.LabelSet() {
+		fields[name] = value
+	}
+	fields["attempt"] = e.Attempt
+	fields["elapsed"] = e.Elapsed
+	if e.Sleep > 0 {
+		fields["sleep"] = e.Sleep
+	}
+	if e.Note != "" {
+		fields["note"] = e.Note
+	}
+	if e.Err != nil {
+		fields["error"] = e.Err
+	}
+	h(e.Kind.String(), fields)
+}
+
+// AttemptHooks is an observer of attempts alone. Nil functions are not called.
+type AttemptHooks struct {
+	Start func(ctx context.Context, e Event)
+	End   func(ctx context.Context, e Event)
+}
+
+// Observe implements Observer.
+func (h AttemptHooks) Observe(ctx context.Context, e Event) {
+	switch {
+	case e.Kind == AttemptStart && h.Start != nil:
+		h.Start(ctx, e)
+	case e.Kind == AttemptEnd && h.End != nil:
+		h.End(ctx, e)
+	}
+}
+
+// LabelSet returns the event's labels, empty ones left out, in a new map: policy,
+// operation, class, rule, selector, strategy, cause, decision, stop_reason, breaker,
+// and from and to of breaker transitions; before them those of [WithLabels], which
+// do not replace any of these. All of them are bounded if the caller's are.
+func (e Event) LabelSet() map[string]string {
+	labels := make(map[string]string, 8+len(e.Labels))
+	maps.Copy(labels, e.Labels)
+	for _, l := range e.labels() {
+		if l.value != "" {
+			labels[l.name] = l.value
+		}
+	}
+	return labels
+}
+
+type label struct{ name, value string }
+
+func (e Event) labels() []label {
+	labels := []label{
+		{"policy", e.Policy},
+		{"operation", e.Operation},
+		{"class", e.Class.String()},
+		{"rule", e.Rule},
+		{"selector", e.Selector},
+		{"strategy", e.Strategy},
+		{"cause", e.Cause.String()},
+		{"decision", e.Decision.String()},
+		{"stop_reason", e.Reason.String()},
+		{"breaker", e.Breaker},
+	}
+	if e.Sequence > 0 {
+		labels = append(labels, label{"from", e.From.String()}, label{"to", e.To.String()})
+	}
+	return labels
+}
+
+// SlogObserver logs every event to logger, the event's name as message and its
+// labels, attempt, elapsed, sleep, note and error as attributes. Attempts and
+// successes are logged at Debug, retries and deferrals at Info, the opening of a
+// circuit at Error, all else at Warn, but for a circuit that closes: Info.
+func SlogObserver(logger *slog.Logger) Observer { return slogObserver{logger} }
+
+type slogObserver struct{ logger *slog.Logger }
+
+// Observe implements Observer.
+func (o slogObserver) Observe(ctx context.Context, e Event) {
+	level := levelOf(e.Kind)
+	if !o.logger.Enabled(ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 16)
+	for _, l := range e.labels() {
+		if l.value != "" {
+			attrs = append(attrs, slog.String(l.name, l.value))
+		}
+	}
+	attrs = append(attrs, slog.Int("attempt", e.Attempt), slog.Duration("elapsed", e.Elapsed))
+	if e.Sleep > 0 {
+		attrs = append(attrs, slog.Duration("sleep", e.Sleep))
+	}
+	if e.Note != "" {
+		attrs = append(attrs, slog.String("note", e.Note))
+	}
+	if e.Err != nil {
+		attrs = append(attrs, slog.Any("error", e.Err))
+	}
+	for name, value := range e.Labels {
+		attrs = append(attrs, slog.String("label."+name, value))
+	}
+	o.logger.LogAttrs(ctx, level, e.Kind.String(), attrs...)
+}
+
+func levelOf(kind EventKind) slog.Level {
+	switch kind {
+	case AttemptStart, AttemptEnd, EventSuccess:
+		return slog.LevelDebug
+	case EventRetry, EventScheduled, EventCircuitClosed, EventCircuitHalfOpen, EventPolicyReloaded:
+		return slog.LevelInfo
+	case EventCircuitOpened, EventPolicyReloadFailed:
+		return slog.LevelError
+	}
+	return slog.LevelWarn
+}

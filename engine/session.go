@@ -1,0 +1,174 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+)
+
+// A session decides what becomes of one call: how often it is tried, how long it
+// sleeps, why it stops. Time and randomness are arguments. It belongs to one
+// goroutine; what it shares with other calls (breaker, budget, strategies) guards
+// itself.
+type session struct {
+	policy        *Policy
+	operation     string
+	notIdempotent bool
+	notReplayable bool
+
+	start    time.Time
+	deadline time.Time // the earlier of the policy's and the caller's
+	ticket   ticket    // of the breaker, if there is one
+
+	attempts int               // begun so far
+	failures [classCount]int32 // of each class so far
+	prev     time.Duration     // the last sleep
+	hasPrev  bool
+	last     failureNote
+}
+
+// A failureNote is what is remembered of the last failure.
+type failureNote struct {
+	class Class
+	rule  string
+	cause Cause
+	err   error
+}
+
+// A decision is what follows from an attempt that failed.
+type decision struct {
+	reason   StopReason // NotStopped to retry
+	sleep    time.Duration
+	note     string
+	selector string
+	strategy string
+	hint     time.Duration
+	hasHint  bool
+	faults   []fault // contained on the way, in order
+}
+
+func stop(reason StopReason) decision { return decision{reason: reason} }
+
+// input is what rules may know of the call at now.
+func (s *session) input(now time.Time) *Input {
+	return &Input{
+		Operation:  s.operation,
+		Attempt:    s.attempts,
+		Elapsed:    now.Sub(s.start),
+		Remaining:  s.deadline.Sub(now),
+		Idempotent: !s.notIdempotent,
+	}
+}
+
+// fail notes a classified failure.
+func (s *session) fail(j judgement, cause Cause, err error) {
+	s.failures[j.class]++
+	s.last = failureNote{class: j.class, rule: j.rule, cause: cause, err: err}
+}
+
+// respond decides what follows from the failure that fail has just noted: the first
+// of the conditions that holds. What comes before them, the end of the caller's
+// context and an abort, is the caller's to look at.
+func (s *session) respond(in *Input, j judgement, now time.Time, u float64) decision {
+	if reason := s.capped(j); reason != NotStopped {
+		return stop(reason)
+	}
+	if s.notIdempotent && j.record.Phase != NotSent {
+		return stop(ReasonNotIdempotent)
+	}
+	if s.notReplayable {
+		return stop(ReasonNotReplayable)
+	}
+	if s.attempts >= s.policy.spec.MaxAttempts {
+		return stop(MaxAttemptsGlobal)
+	}
+	d := s.wait(in, j, now, u)
+	if d.reason != NotStopped {
+		return d
+	}
+	if s.late(now, d.sleep) {
+		d.note = fmt.Sprintf("a sleep of %v does not fit into the %v that remain", d.sleep, max(s.deadline.Sub(now), 0))
+		return d.stop(DeadlineExceeded)
+	}
+	if !s.breakerHolds() {
+		return d.stop(CircuitOpen)
+	}
+	if b := s.policy.spec.Budget; b != nil && !b.take(now) {
+		d.note = b.describe()
+		return d.stop(BudgetExhausted)
+	}
+	return d
+}
+
+// capped applies what the class alone decides.
+func (s *session) capped(j judgement) StopReason {
+	n := int(s.failures[j.class])
+	switch limit := s.policy.caps[j.class]; {
+	case limit > 0 && n >= limit:
+		return MaxAttemptsPerClass
+	case !j.class.Retryable():
+		return NonRetryableClass
+	case j.class == Unknown && n >= s.policy.spec.MaxUnknownAttempts:
+		return MaxUnknownAttempts
+	}
+	return NotStopped
+}
+
+// wait looks a strategy up and asks it.
+func (s *session) wait(in *Input, j judgement, now time.Time, u float64) decision {
+	in.Failure = j.record
+	in.Class, in.ClassAttempt = j.class, int(s.failures[j.class])
+	in.RetryAfter, in.HasRetryAfter = j.hint, j.hasHint
+
+	chosen, faults := s.policy.choose(in, j.class)
+	d := decision{selector: chosen.selector, hint: j.hint, hasHint: j.hasHint, faults: faults}
+	if chosen.strategy == nil {
+		d.reason = NoStrategy
+		return d
+	}
+	delay, name, wrong := s.policy.delay(chosen.strategy, DelayInput{
+		Attempt:   s.attempts,
+		Prev:      s.prev,
+		HasPrev:   s.hasPrev,
+		U:         u,
+		Class:     j.class,
+		Hint:      j.hint,
+		HasHint:   j.hasHint,
+		Remaining: s.deadline.Sub(now),
+		Now:       now,
+	})
+	d.strategy, d.faults = name, append(d.faults, wrong...)
+	d.reason, d.sleep, d.note = delay.Stop, delay.Sleep, delay.Note
+	return d
+}
+
+// late reports whether the deadline has passed, or a sleep from now cannot end
+// before it.
+func (s *session) late(now time.Time, sleep time.Duration) bool {
+	return sleep >= s.deadline.Sub(now)
+}
+
+// breakerHolds reports whether the breaker still lets this call make attempts.
+func (s *session) breakerHolds() bool {
+	b := s.policy.spec.Breaker
+	return b == nil || b.holds(s.ticket)
+}
+
+// slept notes that the sleep was made, or handed to somebody else.
+func (s *session) slept(d time.Duration) { s.prev, s.hasPrev = d, true }
+
+// stop turns a decision to retry into one to stop.
+func (d decision) stop(reason StopReason) decision {
+	d.reason, d.sleep = reason, 0
+	return d
+}
+
+// verdictOf says what a call that ended for this reason tells the breaker.
+func verdictOf(reason StopReason) verdict {
+	switch reason {
+	case Success:
+		return succeeded
+	case Canceled, Aborted, Scheduled:
+		return neutral
+	}
+	return failed
+}

@@ -1,0 +1,104 @@
+package redress_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/redress-policy/redress"
+
+// mayImport is the house: for every folder of code, what it may import besides the
+// standard library. Tests are free. A folder that is not listed fails the test, so
+// that a new one is a decision.
+var mayImport = map[string][]string{
+	"engine":              {},
+	"dsl":                 {"gopkg.in/yaml.v3"},
+	"schema":              {"github.com/santhosh-tekuri/jsonschema/v5"},
+	"interp":              {"dsl", "engine", "github.com/google/cel-go"},
+	"internal/leak":       {},
+	"internal/virtual":    {"engine"},
+	"internal/load":       {"dsl", "schema", "interp", "engine"},
+	"internal/scenario":   {"dsl", "interp", "engine", "internal/virtual"},
+	"internal/lint":       {"dsl", "schema", "interp", "engine", "internal/load", "internal/scenario"},
+	"cmd/redress-lint":    {"internal/lint"},
+	".":                   {"dsl", "interp", "engine", "internal/load"},
+	"redresstest":         {"dsl", "engine", "interp", "internal/load", "internal/scenario", "internal/virtual"},
+	"examples/quickstart": {"."},
+}
+
+func TestOnlyAllowedImports(t *testing.T) {
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			if name := entry.Name(); name == "testdata" || (strings.HasPrefix(name, ".") && name != ".") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		folder := filepath.ToSlash(filepath.Dir(path))
+		allowed, listed := mayImport[folder]
+		if !listed {
+			t.Errorf("%s is not in the table of the house", folder)
+			return nil
+		}
+		seen[folder] = true
+		for _, imported := range importsOf(t, path) {
+			if !mayUse(imported, allowed) {
+				t.Errorf("%s imports %s, which %s may not", path, imported, folder)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for folder := range mayImport {
+		if !seen[folder] {
+			t.Errorf("the table lists %s, which has no code", folder)
+		}
+	}
+}
+
+func importsOf(t *testing.T, path string) []string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, spec := range file.Imports {
+		name, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, name)
+	}
+	return list
+}
+
+// mayUse says whether a package is of the standard library (its first element has
+// no dot) or in the list.
+func mayUse(imported string, allowed []string) bool {
+	if own, ok := strings.CutPrefix(imported, module); ok {
+		return slices.Contains(allowed, strings.TrimPrefix(own, "/")) || (own == "" && slices.Contains(allowed, "."))
+	}
+	first, _, _ := strings.Cut(imported, "/")
+	if !strings.Contains(first, ".") {
+		return true
+	}
+	return slices.ContainsFunc(allowed, func(a string) bool {
+		return imported == a || strings.HasPrefix(imported, a+"/")
+	})
+}

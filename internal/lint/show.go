@@ -1,0 +1,50 @@
+package lint
+
+import (
+	"flag"
+	"fmt"
+
+	"github.com/redress-policy/redress/dsl"
+	"github.com/redress-policy/redress/interp"
+	"github.com/redress-policy/redress/schema"
+)
+
+// show prints built-in rule packs as they are written.
+func (c *Command) show(args []string) error {
+	names, err := c.parse(flag.NewFlagSet("show", flag.ContinueOnError), args)
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		for _, name := range interp.Packs() {
+			fmt.Fprintln(c.Stdout, name)
+		}
+		return nil
+	}
+	for _, name := range names {
+		text, ok := interp.PackSource(name)
+		if !ok {
+			if near, found := dsl.Nearest(name, interp.Packs()); found {
+				return usagef("no built-in rule pack is called %q; did you mean %q?", name, near)
+			}
+			return usagef("no built-in rule pack is called %q; redress-lint show lists them", name)
+		}
+		if _, err := c.Stdout.Write(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// schema prints the JSON Schema.
+func (c *Command) schema(args []string) error {
+	rest, err := c.parse(flag.NewFlagSet("schema", flag.ContinueOnError), args)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		return usagef("schema takes no arguments")
+	}
+	_, err = c.Stdout.Write(schema.JSON())
+	return err
+}

@@ -1,0 +1,357 @@
+package interp
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redress-policy/redress/dsl"
+	"github.com/redress-policy/redress/engine"
+)
+
+// Options give policies what their documents cannot say themselves.
+type Options struct {
+	Strategies map[string]engine.Strategy // by the name that `func` uses
+	Observer   engine.Observer            // of every policy; may be nil
+	Attributes engine.Extractor           // of err.attr, for every policy; may be nil
+
+	ResultAttributes engine.ResultExtractor // of result.attr, for every policy; may be nil
+}
+
+// A Program is a compiled set. It is immutable and safe for use by many goroutines.
+type Program struct {
+	policies []*Policy
+}
+
+// A Policy is a compiled policy, from which Program.Build makes engine policies.
+type Policy struct {
+	doc       *dsl.Document
+	revision  string
+	rules     []*rule // of classify, spliced
+	results   []*rule
+	selectors []*selector
+	provider  *provider
+	declared  attributes      // by the policy and the classifiers that it uses
+	untyped   map[string]bool // attributes whose declaration is wrong
+	opts      Options
+	breaker   *shared // nil without one
+	budget    *shared
+	deadline  time.Duration
+	spec      func() engine.Spec // of an engine policy built for Explain, defaults filled in
+}
+
+// A shared is a breaker or budget: one of its own, or one that several policies name.
+type shared struct {
+	name    string // "" for one of its own
+	breaker *dsl.CircuitBreaker
+	budget  *dsl.Budget
+}
+
+// attributes are the declared types by name.
+type attributes map[string]string
+
+// add adds declarations; those that are there already count.
+func (a attributes) add(list []dsl.Attribute) {
+	for _, one := range list {
+		if _, ok := a[one.Name.V]; !ok && one.Name.Set && attributeTypes[one.Type.V] != nil {
+			a[one.Name.V] = one.Type.V
+		}
+	}
+}
+
+func (a attributes) names() []string { return slices.Sorted(maps.Keys(a)) }
+
+// A RuleInfo tells of one rule, after splicing.
+type RuleInfo struct {
+	ID      string
+	List    string       // classify, classify_result or select
+	Class   engine.Class // NoClass for rules of select
+	BuiltIn bool         // of a built-in pack
+	Range   dsl.Range    // where it is written
+}
+
+// Name returns the policy's name.
+func (p *Policy) Name() string { return p.doc.Name.V }
+
+// Document returns what the policy was compiled from.
+func (p *Policy) Document() *dsl.Document { return p.doc }
+
+// Revision identifies what the policy and the documents that it uses say: equal
+// texts have equal revisions.
+func (p *Policy) Revision() string { return p.revision }
+
+// Deadline returns how long a call under the policy may take.
+func (p *Policy) Deadline() time.Duration { return p.deadline }
+
+// Rules lists the rules of classify, classify_result and select, in this order.
+func (p *Policy) Rules() []RuleInfo {
+	var all []RuleInfo
+	for _, r := range p.rules {
+		all = append(all, RuleInfo{r.id, "classify", r.class, r.builtIn, r.written})
+	}
+	for _, r := range p.results {
+		all = append(all, RuleInfo{r.id, "classify_result", r.class, r.builtIn, r.written})
+	}
+	for _, s := range p.selectors {
+		all = append(all, RuleInfo{s.id, "select", engine.NoClass, false, s.written})
+	}
+	return all
+}
+
+// Policies returns the policies in the order of their documents.
+func (p *Program) Policies() []*Policy { return slices.Clone(p.policies) }
+
+// Policy returns the policy of that name, nil if there is none.
+func (p *Program) Policy(name string) *Policy {
+	for _, policy := range p.policies {
+		if policy.Name() == name {
+			return policy
+		}
+	}
+	return nil
+}
+
+// Compile compiles a set. It reports everything that is wrong with expressions,
+// references and names; what dsl has reported already is passed over. The program
+// may be used only if neither found errors.
+func Compile(set *dsl.Set, opts Options) (*Program, dsl.Diagnostics) {
+	c := &setCompiler{set: set, opts: opts, packs: map[string]*pack{}}
+	program := &Program{}
+	for doc := range set.All() {
+		switch name := doc.Name; {
+		case doc.Classifier == nil || !name.Set:
+		case strings.HasPrefix(name.V, packPrefix):
+			c.report(name.Range, dsl.CodeBadName, "name it "+strings.TrimPrefix(name.V, packPrefix), "names that begin with %s are those of built-in packs", packPrefix)
+		default:
+			c.pack(name.V)
+		}
+	}
+	for doc := range set.All() {
+		if doc.Policy != nil && doc.Name.Set {
+			program.policies = append(program.policies, c.policy(doc))
+		}
+	}
+	c.uniqueOperations()
+	for doc := range set.All() {
+		if doc.Test != nil {
+			c.policyTest(program, doc)
+		}
+	}
+	c.found.Sort()
+	return program, c.found
+}
+
+type setCompiler struct {
+	set     *dsl.Set
+	opts    Options
+	packs   map[string]*pack
+	found   dsl.Diagnostics
+	builtIn bool // the set is that of the built-in packs
+}
+
+func (c *setCompiler) report(at dsl.Range, code dsl.Code, help, format string, args ...any) {
+	c.found = append(c.found, dsl.Diagnostic{Range: at, Code: code, Message: fmt.Sprintf(format, args...), Help: help})
+}
+
+// missing reports a reference to nothing, with the nearest name.
+func (c *setCompiler) missing(ref dsl.Value[string], what string, known []string) {
+	help := "there is " + strings.Join(known, ", ")
+	if len(known) == 0 {
+		help = "the set has none"
+	}
+	if near, ok := dsl.Nearest(ref.V, known); ok {
+		c.report(ref.Range, dsl.CodeUnknownRef, help, "no %s is called %q; did you mean %q?", what, ref.V, near)
+		return
+	}
+	c.report(ref.Range, dsl.CodeUnknownRef, help, "no %s is called %q", what, ref.V)
+}
+
+// names lists the documents of a kind.
+func (c *setCompiler) names(kind string) []string {
+	var list []string
+	for doc := range c.set.All() {
+		if doc.Kind.V == kind && doc.Name.Set {
+			list = append(list, doc.Name.V)
+		}
+	}
+	return list
+}
+
+func (c *setCompiler) policy(doc *dsl.Document) *Policy {
+	written := doc.Policy
+	p := &Policy{doc: doc, opts: c.opts, deadline: engine.DefaultDeadline}
+	if written.Retry.Deadline.Set {
+		p.deadline = written.Retry.Deadline.V
+	}
+	p.spec = sync.OnceValue(func() engine.Spec { return newBuilder().build(p).Spec() })
+	uses := []*dsl.Document{doc}
+	exprs, err := newCompiler(written.Attributes, written.Vars)
+	if err != nil {
+		c.report(doc.Name.Range, dsl.CodeInvalidExpr, "", "%v", err)
+		return p
+	}
+	p.provider, p.untyped = exprs.provider, exprs.untyped
+	p.declared = attributes{}
+	p.declared.add(written.Attributes)
+	list := &splicer{set: c, uses: &uses}
+	p.rules = list.splice(exprs, written.Classify, inClassify, origin{})
+	results := &splicer{set: c, uses: &uses}
+	p.results = results.splice(exprs, written.ClassifyResult, inResult, origin{})
+	for i := range written.Retry.Select {
+		p.selectors = append(p.selectors, c.selector(exprs, &written.Retry.Select[i]))
+	}
+	for _, used := range uses[1:] {
+		p.declared.add(used.Classifier.Attributes)
+	}
+	c.strategies(written)
+	p.breaker = resolve(c, written.CircuitBreaker, "CircuitBreaker", "circuit breaker", &uses, func(s *shared, d *dsl.Document, inline *dsl.CircuitBreaker) {
+		if s.breaker = inline; d != nil {
+			s.breaker = d.Breaker
+		}
+	})
+	p.budget = resolve(c, written.Retry.Budget, "Budget", "budget", &uses, func(s *shared, d *dsl.Document, inline *dsl.Budget) {
+		if s.budget = inline; d != nil {
+			s.budget = d.Budget
+		}
+	})
+	c.found = append(c.found, exprs.found...)
+	p.revision = revisionOf(uses)
+	return p
+}
+
+// resolve follows a reference to a shared thing.
+func resolve[T any](c *setCompiler, ref dsl.Ref[T], kind, what string, uses *[]*dsl.Document, take func(*shared, *dsl.Document, *T)) *shared {
+	switch {
+	case !ref.Set:
+		return nil
+	case ref.Inline != nil:
+		s := &shared{}
+		take(s, nil, ref.Inline)
+		return s
+	}
+	doc := c.set.Find(kind, ref.Name.V)
+	if doc == nil {
+		c.missing(ref.Name, what, c.names(kind))
+		return nil
+	}
+	*uses = append(*uses, doc)
+	s := &shared{name: ref.Name.V}
+	take(s, doc, nil)
+	return s
+}
+
+// revisionOf is a short digest of the texts of documents.
+func revisionOf(docs []*dsl.Document) string {
+	h := sha256.New()
+	for _, doc := range docs {
+		fmt.Fprintf(h, "%d\n%s\n", len(doc.Range.Text()), doc.Range.Text())
+	}
+	return hex.EncodeToString(h.Sum(nil))[:12]
+}
+
+// uniqueOperations reports operations that two policies claim.
+func (c *setCompiler) uniqueOperations() {
+	first := map[string]dsl.Value[string]{}
+	for doc := range c.set.All() {
+		if doc.Policy == nil {
+			continue
+		}
+		for _, op := range doc.Policy.Operations.V {
+			other, taken := first[op.V]
+			if !taken {
+				first[op.V] = op
+				continue
+			}
+			c.report(op.Range, dsl.CodeDuplicateName, "remove one of them", "operation %q is governed twice", op.V)
+			c.found[len(c.found)-1].Related = []dsl.Related{{Range: other.Range, Message: "the first is here"}}
+		}
+	}
+}
+
+// policyTest checks the names that a test document uses.
+func (c *setCompiler) policyTest(program *Program, doc *dsl.Document) {
+	test := doc.Test
+	if !test.Policy.Set {
+		return
+	}
+	p := program.Policy(test.Policy.V)
+	if p == nil {
+		c.missing(test.Policy, "policy", c.names("Policy"))
+		return
+	}
+	if p.provider == nil {
+		return
+	}
+	for i := range test.Cases {
+		one := &test.Cases[i]
+		c.knownRule(p, one.Expect.Rule)
+		c.knownSelector(p, one.Expect.Select)
+		for _, r := range recordsOf(one) {
+			_, found := p.Failure(r)
+			c.found = append(c.found, found...)
+		}
+	}
+	for i := range test.Scenarios {
+		for j := range test.Scenarios[i].Calls {
+			call := &test.Scenarios[i].Calls[j]
+			c.knownRule(p, call.Expect.Rule)
+			for k := range call.Outcomes {
+				for _, r := range []*dsl.Record{&call.Outcomes[k].Err, &call.Outcomes[k].Result} {
+					if r.Set {
+						_, found := p.Failure(r)
+						c.found = append(c.found, found...)
+					}
+				}
+			}
+		}
+	}
+}
+
+func recordsOf(one *dsl.Case) []*dsl.Record {
+	var all []*dsl.Record
+	for _, r := range []*dsl.Record{&one.Err, &one.Result} {
+		if r.Set {
+			all = append(all, r)
+		}
+	}
+	for i := range one.Each {
+		all = append(all, &one.Each[i])
+	}
+	for i := range one.EachResult {
+		all = append(all, &one.EachResult[i])
+	}
+	return all
+}
+
+func (c *setCompiler) knownRule(p *Policy, id dsl.Value[string]) {
+	known := []string{engine.RuleDefault, engine.RuleMarker}
+	for _, r := range p.Rules() {
+		known = append(known, r.ID)
+	}
+	c.known(id, "rule", p, known)
+}
+
+func (c *setCompiler) knownSelector(p *Policy, id dsl.Value[string]) {
+	var known []string
+	for _, s := range p.selectors {
+		known = append(known, s.id)
+	}
+	c.known(id, "select rule", p, known)
+}
+
+func (c *setCompiler) known(id dsl.Value[string], what string, p *Policy, known []string) {
+	if !id.Set || slices.Contains(known, id.V) {
+		return
+	}
+	if near, ok := dsl.Nearest(id.V, known); ok {
+		c.report(id.Range, dsl.CodeUnknownRef, "", "policy %s has no %s %q; did you mean %q?", p.Name(), what, id.V, near)
+		return
+	}
+	own := slices.DeleteFunc(slices.Clone(known), func(s string) bool { return strings.HasPrefix(s, packPrefix) })
+	c.report(id.Range, dsl.CodeUnknownRef, "its own are "+strings.Join(own, ", "), "policy %s has no %s %q", p.Name(), what, id.V)
+}

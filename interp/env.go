@@ -1,0 +1,279 @@
+package interp
+
+import (
+	"sync"
+	"time"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/env"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/ext"
+
+	"github.com/redress-policy/redress/engine"
+)
+
+// Limits of expressions. With sizes of values bounded they bound what evaluating any
+// expression can cost. Besides, exists and all cannot stand within each other.
+const (
+	MaxExpression = 4096    // code points
+	MaxDepth      = 32      // nested brackets and calls
+	MaxNodes      = 2000    // parts of an expression
+	MaxRegex      = 1000    // instructions of a compiled regular expression
+	MaxCost       = 100_000 // CEL cost units, as estimated for the largest record
+)
+
+// Names of the record types in CEL.
+const (
+	failureType = "redress.Failure"
+	resultType  = "redress.Result"
+	causeType   = "redress.Cause"
+	attrType    = "redress.Attributes"
+	varsType    = "redress.Vars"
+)
+
+var classType = cel.OpaqueType("redress.Class")
+
+// baseEnv holds what all policies share. It is built when the first policy is
+// compiled, and never changes.
+var baseEnv = sync.OnceValues(func() (*cel.Env, error) {
+	opts := []cel.EnvOption{
+		cel.StdLib(cel.StdLibSubset(&env.LibrarySubset{
+			ExcludeMacros:    []string{"map", "filter"},
+			ExcludeFunctions: functions("timestamp", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getMonth", "type", "dyn", "bytes"),
+		})),
+		cel.OptionalTypes(),
+		ext.Strings(ext.StringsVersion(0)), // later ones make texts of any size
+		cel.DefaultUTCTimeZone(true),
+		cel.EagerlyValidateDeclarations(true),
+		cel.HomogeneousAggregateLiterals(),
+		cel.ParserExpressionSizeLimit(MaxExpression),
+		cel.ParserRecursionLimit(MaxDepth),
+		cel.ExpressionNodeLimit(MaxNodes),
+		cel.EnableMacroCallTracking(),
+		cel.Variable("op", cel.StringType),
+		cel.Variable("attempt", cel.IntType),
+		cel.Variable("elapsed", cel.DurationType),
+		cel.Variable("remaining", cel.DurationType),
+		cel.Variable("idempotent", cel.BoolType),
+		cel.Variable("class", classType),
+		cel.Variable("class_attempt", cel.IntType),
+		cel.Variable("retry_after", cel.DurationType),
+	}
+	for _, class := range engine.Classes() {
+		opts = append(opts, cel.Variable(class.String(), classType))
+	}
+	return cel.NewCustomEnv(opts...)
+})
+
+func functions(names ...string) []*env.Function {
+	var list []*env.Function
+	for _, name := range names {
+		list = append(list, env.NewFunction(name))
+	}
+	return list
+}
+
+// newEnv extends the base by the records, whose attributes and vars the provider
+// knows.
+func newEnv(p *provider) (*cel.Env, error) {
+	base, err := baseEnv()
+	if err != nil {
+		return nil, err
+	}
+	p.Provider = base.CELTypeProvider()
+	return base.Extend(
+		cel.CustomTypeProvider(p),
+		cel.Variable("err", cel.ObjectType(failureType)),
+		cel.Variable("result", cel.ObjectType(resultType)),
+		cel.Variable("vars", cel.ObjectType(varsType)),
+	)
+}
+
+// attributeTypes are the types that attributes can be declared with.
+var attributeTypes = map[string]*cel.Type{
+	"string":              cel.StringType,
+	"int":                 cel.IntType,
+	"double":              cel.DoubleType,
+	"bool":                cel.BoolType,
+	"duration":            cel.DurationType,
+	"list(string)":        cel.ListType(cel.StringType),
+	"map(string, string)": cel.MapType(cel.StringType, cel.StringType),
+}
+
+// zeroOf is what an attribute reads as that the record does not have.
+func zeroOf(typeName string) any {
+	switch typeName {
+	case "int":
+		return int64(0)
+	case "double":
+		return float64(0)
+	case "bool":
+		return false
+	case "duration":
+		return time.Duration(0)
+	case "list(string)":
+		return []string{}
+	case "map(string, string)":
+		return map[string]string{}
+	}
+	return ""
+}
+
+// A provider tells CEL the record types of one policy or classifier.
+type provider struct {
+	types.Provider                   // of the base environment
+	attributes     map[string]string // name, type as declared
+	vars           map[string]*variable
+	varNames       []string // in order
+	attributeNames []string
+}
+
+// A recordField is one field of a record.
+type recordField struct {
+	name  string
+	typ   *cel.Type
+	known func(*engine.Failure) bool
+	get   func(*engine.Failure) any
+}
+
+var failureFields = []recordField{
+	{"status", cel.IntType, func(f *engine.Failure) bool { return f.Status != 0 }, func(f *engine.Failure) any { return types.Int(f.Status) }},
+	{"code", cel.StringType, func(f *engine.Failure) bool { return f.Code != "" }, func(f *engine.Failure) any { return types.String(f.Code) }},
+	{"kind", cel.StringType, func(f *engine.Failure) bool { return kindOf(f.Kind) != "unknown" }, func(f *engine.Failure) any { return types.String(kindOf(f.Kind)) }},
+	{"message", cel.StringType, func(f *engine.Failure) bool { return f.Message != "" }, func(f *engine.Failure) any { return types.String(f.Message) }},
+	{"type", cel.StringType, func(f *engine.Failure) bool { return f.Type != "" }, func(f *engine.Failure) any { return types.String(f.Type) }},
+	{"timeout", cel.BoolType, func(f *engine.Failure) bool { return f.Timeout }, func(f *engine.Failure) any { return types.Bool(f.Timeout) }},
+	{"retry_after", cel.DurationType, func(f *engine.Failure) bool { return f.HasRetryAfter }, func(f *engine.Failure) any { return types.Duration{Duration: f.RetryAfter} }},
+	{"headers", cel.MapType(cel.StringType, cel.StringType), func(f *engine.Failure) bool { return len(f.Headers) > 0 }, func(f *engine.Failure) any { return newHeaders(f.Headers) }},
+	{"phase", cel.StringType, func(f *engine.Failure) bool { return phaseOf(f.Phase) != "unknown" }, func(f *engine.Failure) any { return types.String(phaseOf(f.Phase)) }},
+	{"marker", cel.StringType, func(f *engine.Failure) bool { return f.Marker != engine.NoClass }, func(f *engine.Failure) any { return types.String(f.Marker.String()) }},
+	{"causes", cel.ListType(cel.ObjectType(causeType)), func(f *engine.Failure) bool { return len(f.Causes) > 0 }, func(f *engine.Failure) any { return newCauses(f.Causes) }},
+	{"attr", cel.ObjectType(attrType), func(f *engine.Failure) bool { return true }, func(f *engine.Failure) any { return &object{attrType, f} }},
+}
+
+// resultFieldNames are those of failureFields that results have.
+var resultFieldNames = map[string]bool{"status": true, "code": true, "message": true, "type": true, "headers": true, "retry_after": true, "attr": true}
+
+func kindOf(k engine.Kind) string {
+	if k == "" {
+		return string(engine.UnknownKind)
+	}
+	return string(k)
+}
+
+func phaseOf(p engine.Phase) string {
+	if p == "" {
+		return string(engine.PhaseUnknown)
+	}
+	return string(p)
+}
+
+var causeFields = map[string]struct {
+	typ *cel.Type
+	get func(*engine.CauseRecord) ref.Val
+}{
+	"type":    {cel.StringType, func(c *engine.CauseRecord) ref.Val { return types.String(c.Type) }},
+	"message": {cel.StringType, func(c *engine.CauseRecord) ref.Val { return types.String(c.Message) }},
+	"code":    {cel.StringType, func(c *engine.CauseRecord) ref.Val { return types.String(c.Code) }},
+	"kind":    {cel.StringType, func(c *engine.CauseRecord) ref.Val { return types.String(kindOf(c.Kind)) }},
+	"status":  {cel.IntType, func(c *engine.CauseRecord) ref.Val { return types.Int(c.Status) }},
+}
+
+// fieldNames lists the fields of a record type in their documented order; nil for
+// types that are not ours.
+func (p *provider) fieldNames(typeName string) []string {
+	var names []string
+	switch typeName {
+	case failureType, resultType:
+		for _, f := range failureFields {
+			if typeName == failureType || resultFieldNames[f.name] {
+				names = append(names, f.name)
+			}
+		}
+	case causeType:
+		names = []string{"type", "message", "code", "kind", "status"}
+	case attrType:
+		names = p.attributeNames
+	case varsType:
+		names = p.varNames
+	}
+	return names
+}
+
+// FindStructType implements types.Provider.
+func (p *provider) FindStructType(name string) (*types.Type, bool) {
+	switch name {
+	case failureType, resultType, causeType, attrType, varsType:
+		return types.NewTypeTypeWithParam(types.NewObjectType(name)), true
+	}
+	return p.Provider.FindStructType(name)
+}
+
+// FindStructFieldNames implements types.Provider.
+func (p *provider) FindStructFieldNames(name string) ([]string, bool) {
+	if names := p.fieldNames(name); names != nil {
+		return names, true
+	}
+	return p.Provider.FindStructFieldNames(name)
+}
+
+// FindStructFieldType implements types.Provider.
+func (p *provider) FindStructFieldType(typeName, field string) (*types.FieldType, bool) {
+	switch typeName {
+	case failureType, resultType:
+		return recordFieldType(typeName, field)
+	case causeType:
+		c, ok := causeFields[field]
+		if !ok {
+			return nil, false
+		}
+		cause := func(target any) *engine.CauseRecord { return target.(*causeValue).record }
+		return &types.FieldType{
+			Type:    c.typ,
+			IsSet:   func(target any) bool { return c.get(cause(target)) != c.get(&engine.CauseRecord{}) },
+			GetFrom: func(target any) (any, error) { return c.get(cause(target)), nil },
+		}, true
+	case attrType:
+		return p.attributeFieldType(field)
+	case varsType:
+		v, ok := p.vars[field]
+		if !ok || v.typ == nil {
+			return nil, false
+		}
+		return &types.FieldType{
+			Type:    v.typ,
+			IsSet:   func(any) bool { return true },
+			GetFrom: func(target any) (any, error) { return target.(*varsValue).get(v) },
+		}, true
+	}
+	return p.Provider.FindStructFieldType(typeName, field)
+}
+
+func recordFieldType(typeName, field string) (*types.FieldType, bool) {
+	for _, f := range failureFields {
+		if f.name == field && (typeName == failureType || resultFieldNames[field]) {
+			return &types.FieldType{
+				Type:    f.typ,
+				IsSet:   func(target any) bool { return f.known(target.(*object).record) },
+				GetFrom: func(target any) (any, error) { return f.get(target.(*object).record), nil },
+			}, true
+		}
+	}
+	return nil, false
+}
+
+func (p *provider) attributeFieldType(field string) (*types.FieldType, bool) {
+	declared, ok := p.attributes[field]
+	if !ok {
+		return nil, false
+	}
+	return &types.FieldType{
+		Type: attributeTypes[declared],
+		IsSet: func(target any) bool {
+			_, has := target.(*object).record.Attributes[field]
+			return has
+		},
+		GetFrom: func(target any) (any, error) { return attributeOf(target.(*object).record, field, declared) },
+	}, true
+}

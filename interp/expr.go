@@ -1,0 +1,298 @@
+package interp
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/checker"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+
+	"github.com/redress-policy/redress/dsl"
+	"github.com/redress-policy/redress/engine"
+)
+
+// A site is where an expression stands; it decides what the expression can see.
+type site uint8
+
+const (
+	inClassify site = iota
+	inResult
+	inSelect
+	inVars
+)
+
+var siteNames = [...]string{"classify", "classify_result", "select", "vars"}
+
+// hidden lists the names that are not to be seen at a site.
+var hidden = [...][]string{
+	inClassify: {"result", "class", "class_attempt", "retry_after"},
+	inResult:   {"err", "class", "class_attempt", "retry_after"},
+	inSelect:   {"result"},
+	inVars:     nil,
+}
+
+// A program is a compiled expression. It is safe for use by many goroutines.
+type program struct {
+	expr  dsl.Expr
+	ast   *cel.Ast
+	typ   *cel.Type
+	run   cel.Program
+	trace func() (cel.Program, error) // evaluates everything, and remembers it; made when first asked for
+	vars  map[string]*variable        // that it may read
+}
+
+// eval runs the program; errors are values of type *types.Err.
+func (p *program) eval(s *scene) ref.Val {
+	value, _, err := p.run.Eval(s)
+	if err != nil {
+		return types.WrapErr(err)
+	}
+	return value
+}
+
+// A variable is one entry of vars.
+type variable struct {
+	name    string
+	typ     *cel.Type // nil while it is not compiled, or if it could not be
+	program *program
+	reads   map[string]bool // names of the environment that it reads, through other vars too
+	rng     dsl.Range
+}
+
+// A compiler compiles the expressions of one policy or classifier.
+type compiler struct {
+	provider *provider
+	env      *cel.Env
+	later    map[string]dsl.Range // vars that are declared but not compiled yet
+	failed   map[string]bool      // vars that are wrong and were reported
+	untyped  map[string]bool      // attributes that are
+	found    dsl.Diagnostics
+}
+
+func newCompiler(attributes []dsl.Attribute, vars []dsl.Var) (*compiler, error) {
+	p := &provider{attributes: map[string]string{}, vars: map[string]*variable{}}
+	untyped := map[string]bool{}
+	for _, a := range attributes {
+		if !a.Name.Set || attributeTypes[a.Type.V] == nil {
+			untyped[a.Name.V] = true
+			continue
+		}
+		p.attributes[a.Name.V] = a.Type.V
+		p.attributeNames = append(p.attributeNames, a.Name.V)
+	}
+	env, err := newEnv(p)
+	if err != nil {
+		return nil, fmt.Errorf("interp: %w", err)
+	}
+	c := &compiler{provider: p, env: env, later: map[string]dsl.Range{}, failed: map[string]bool{}, untyped: untyped}
+	for _, v := range vars {
+		if v.Name.Set {
+			c.later[v.Name.V] = v.Name.Range
+		}
+	}
+	for _, v := range vars {
+		c.variable(v)
+	}
+	return c, nil
+}
+
+// variable compiles one var, which then can be read by those behind it.
+func (c *compiler) variable(v dsl.Var) {
+	if !v.Name.Set {
+		return
+	}
+	name := v.Name.V
+	x := &variable{name: name, reads: map[string]bool{}, rng: v.Name.Range}
+	if v.Expr.Set {
+		x.program = c.compile(v.Expr, inVars, nil, x)
+	}
+	delete(c.later, name)
+	if x.program == nil {
+		c.failed[name] = true
+		return
+	}
+	x.typ = x.program.typ
+	c.provider.vars[name] = x
+	c.provider.varNames = append(c.provider.varNames, name)
+}
+
+// A want is the type that an expression must have, with words for messages.
+type want struct {
+	typ  *cel.Type
+	what string // "when"
+	text string // "true or false"
+	help string
+}
+
+var (
+	wantBool     = &want{cel.BoolType, "when", "a condition that is true or false", `compare it with something, as in err.status == 429`}
+	wantDuration = &want{cel.DurationType, "retry_after", "a duration", `write duration("5s") or err.retry_after`}
+)
+
+// compile checks and plans an expression; nil if it is wrong, which is then reported.
+// x is the var that the expression defines, nil elsewhere.
+func (c *compiler) compile(e dsl.Expr, at site, w *want, x *variable) (p *program) {
+	s := &scope{compiler: c, expr: e, site: at, variable: x}
+	defer func() {
+		if recover() != nil { // of the CEL library, which has panicked on odd input before
+			s.report(s.whole(), dsl.CodeInvalidExpr, "write it in another way, and please report it", "the expression cannot be compiled")
+			p = nil
+		}
+	}()
+	parsed, ok := s.parse()
+	if !ok {
+		return nil
+	}
+	s.walk(parsed.NativeRep().Expr(), nil)
+	checked, ok := s.check(parsed)
+	if !ok {
+		return nil
+	}
+	if s.inspectMembers(checked); len(s.said) > 0 {
+		return nil
+	}
+	if w != nil && !checked.OutputType().IsExactType(w.typ) {
+		s.report(s.whole(), dsl.CodeWrongExprType, w.help, "%s is %s, and this is %s", w.what, w.text, typeWords(checked.OutputType()))
+		return nil
+	}
+	return s.plan(checked)
+}
+
+// A scope is one expression while it is compiled.
+type scope struct {
+	*compiler
+	expr     dsl.Expr
+	site     site
+	variable *variable // that the expression defines, nil elsewhere
+	spans    *spans
+	said     []dsl.Range // where something is wrong, be it that it was said elsewhere
+}
+
+func (s *scope) report(at dsl.Range, code dsl.Code, help, format string, args ...any) {
+	s.said = append(s.said, at)
+	s.found = append(s.found, dsl.Diagnostic{Range: at, Code: code, Message: fmt.Sprintf(format, args...), Help: help})
+}
+
+func (s *scope) whole() dsl.Range { return s.expr.Place(0, len([]rune(s.expr.Text))) }
+
+// parse reads the expression's text.
+func (s *scope) parse() (*cel.Ast, bool) {
+	if n := len([]rune(s.expr.Text)); n > MaxExpression {
+		s.report(s.whole(), dsl.CodeCost, "divide it into vars or rules", "the expression has %d characters; the limit is %d", n, MaxExpression)
+		return nil, false
+	}
+	parsed, issues := s.env.Parse(s.expr.Text)
+	if issues.Err() != nil {
+		s.syntaxError(issues)
+		return nil, false
+	}
+	s.spans = newSpans(parsed, s.expr.Text)
+	return parsed, true
+}
+
+// check type-checks the expression and, if it is right so far, holds it against the
+// limit of costs.
+func (s *scope) check(parsed *cel.Ast) (*cel.Ast, bool) {
+	checked, issues := s.env.Check(parsed)
+	if issues.Err() != nil {
+		s.typeError(issues)
+		return nil, false
+	}
+	if len(s.said) > 0 {
+		return checked, true
+	}
+	cost, err := s.env.EstimateCost(checked, sizes{})
+	if err != nil {
+		s.report(s.whole(), dsl.CodeInvalidExpr, "", "the cost of the expression cannot be told")
+		return nil, false
+	}
+	if cost.Max > MaxCost {
+		s.report(s.whole(), dsl.CodeCost, "compare codes and statuses, or make the regular expression simpler", "the expression can cost %s units; the limit is %d", costText(cost.Max), MaxCost)
+		return nil, false
+	}
+	return checked, true
+}
+
+func costText(cost uint64) string {
+	if cost == math.MaxUint64 {
+		return "any number of"
+	}
+	return fmt.Sprint(cost)
+}
+
+// plan makes the checked expression runnable.
+func (s *scope) plan(checked *cel.Ast) *program {
+	run, err := s.env.Program(checked, cel.EvalOptions(cel.OptOptimize))
+	if err != nil {
+		s.report(s.whole(), dsl.CodeInvalidExpr, "", "the expression cannot be evaluated")
+		return nil
+	}
+	return &program{
+		expr: s.expr, ast: checked, typ: checked.OutputType(), run: run, vars: s.provider.vars,
+		trace: sync.OnceValues(func() (cel.Program, error) {
+			return s.env.Program(checked, cel.EvalOptions(cel.OptTrackState, cel.OptExhaustiveEval))
+		}),
+	}
+}
+
+// Sizes that estimates of cost go by. The engine bounds messages, codes, headers and
+// causes, vars are bounded when they are read, and attributes are taken to be no
+// larger than messages.
+const (
+	maxText    = engine.MaxMessage // bytes
+	maxEntries = 1024              // of a list or map
+)
+
+// sizes bounds values for the estimate of costs.
+type sizes struct{}
+
+// EstimateSize implements checker.CostEstimator.
+func (sizes) EstimateSize(node checker.AstNode) *checker.SizeEstimate {
+	path := node.Path()
+	if len(path) == 0 {
+		return nil
+	}
+	limit := uint64(maxText)
+	switch kind := node.Type().Kind(); {
+	case path[len(path)-1] == "causes":
+		limit = engine.MaxCauses
+	case path[len(path)-1] == "headers":
+		limit = engine.MaxHeaders
+	case kind == types.ListKind || kind == types.MapKind:
+		limit = maxEntries
+	}
+	return &checker.SizeEstimate{Min: 0, Max: limit}
+}
+
+// EstimateCallCost implements checker.CostEstimator: it knows the functions of texts,
+// which CEL does not. All of them read their target once.
+func (sizes) EstimateCallCost(function, _ string, target *checker.AstNode, args []checker.AstNode) *checker.CallEstimate {
+	if target == nil || !slices.Contains([]string{"lowerAscii", "upperAscii", "trim", "substring", "charAt", "split", "replace", "indexOf", "lastIndexOf"}, function) {
+		return nil
+	}
+	result := sizeOf(*target)
+	switch {
+	case function == "replace" && len(args) >= 2: // each character at most by the whole replacement, and one more in front
+		result = result.Add(checker.SizeEstimate{Max: 1}).Multiply(sizeOf(args[1]).Add(checker.SizeEstimate{Max: 1}))
+	case function == "split":
+		result = result.Add(checker.SizeEstimate{Max: 1})
+	}
+	cost := result.MultiplyByCostFactor(0.1).Add(checker.CostEstimate{Min: 1, Max: 1})
+	return &checker.CallEstimate{CostEstimate: cost, ResultSize: &result}
+}
+
+// sizeOf returns the size of a value; without better knowledge that of the longest
+// text.
+func sizeOf(node checker.AstNode) checker.SizeEstimate {
+	if size := node.ComputedSize(); size != nil {
+		return checker.SizeEstimate{Max: size.Max}
+	}
+	if size := (sizes{}).EstimateSize(node); size != nil {
+		return *size
+	}
+	return checker.SizeEstimate{Max: maxText}
+}

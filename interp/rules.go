@@ -1,0 +1,244 @@
+package interp
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/cel-go/common/types"
+
+	"github.com/redress-policy/redress/dsl"
+	"github.com/redress-policy/redress/engine"
+)
+
+// A rule is one rule of classify or classify_result, compiled.
+type rule struct {
+	id      string
+	class   engine.Class
+	when    *program
+	hint    *program // nil without retry_after
+	pack    string   // in which it is written; "" for the policy itself
+	builtIn bool
+	written dsl.Range
+}
+
+// A selector is one rule of select, compiled.
+type selector struct {
+	id       string
+	when     *program
+	strategy *dsl.Strategy
+	written  dsl.Range
+}
+
+// An origin is where rules come from.
+type origin struct {
+	pack    string // "" for the policy itself
+	builtIn bool
+}
+
+// A pack is a Classifier with its expressions' compiler.
+type pack struct {
+	doc     *dsl.Document
+	origin  origin
+	exprs   *compiler
+	rules   map[site][]*rule // its own, splices left out
+	opening bool             // while it is being spliced, to find cycles
+}
+
+// pack finds a Classifier of the set or a built-in pack; nil if there is none.
+func (c *setCompiler) pack(name string) *pack {
+	if p, ok := c.packs[name]; ok {
+		return p
+	}
+	if strings.HasPrefix(name, packPrefix) && !c.builtIn {
+		return builtIn()[name]
+	}
+	doc, from := c.set.Find("Classifier", name), origin{pack: name, builtIn: c.builtIn}
+	if doc == nil {
+		return nil
+	}
+	exprs, err := newCompiler(doc.Classifier.Attributes, doc.Classifier.Vars)
+	if err != nil {
+		c.report(doc.Name.Range, dsl.CodeInvalidExpr, "", "%v", err)
+		return nil
+	}
+	p := &pack{doc: doc, origin: from, exprs: exprs, rules: map[site][]*rule{}}
+	c.packs[name] = p
+	// Compiled also where nobody uses it: what is written must be right.
+	for at, list := range map[site][]dsl.Rule{inClassify: doc.Classifier.Classify, inResult: doc.Classifier.ClassifyResult} {
+		p.opening = true
+		splice := &splicer{set: c, uses: &[]*dsl.Document{}, seen: map[string]bool{name: true}}
+		p.rules[at] = splice.splice(exprs, list, at, from)
+		p.opening = false
+	}
+	c.found = append(c.found, exprs.found...)
+	exprs.found = nil
+	return p
+}
+
+// A splicer puts the rules of packs in the place of `use`, each pack once.
+type splicer struct {
+	set  *setCompiler
+	uses *[]*dsl.Document
+	seen map[string]bool
+}
+
+func (s *splicer) splice(exprs *compiler, list []dsl.Rule, at site, from origin) []*rule {
+	if s.seen == nil {
+		s.seen = map[string]bool{}
+	}
+	var rules []*rule
+	for i := range list {
+		written := &list[i]
+		if written.Use.Set {
+			rules = append(rules, s.use(written.Use, at)...)
+			continue
+		}
+		if r := compileRule(exprs, written, at, from); r != nil {
+			rules = append(rules, r)
+		}
+	}
+	return rules
+}
+
+// use returns the rules of a pack that this list does not have yet.
+func (s *splicer) use(name dsl.Value[string], at site) []*rule {
+	if p := s.set.packs[name.V]; p != nil && p.opening {
+		s.set.report(name.Range, dsl.CodeCycle, "remove one of the splices", "%s uses itself, directly or through others", name.V)
+		return nil
+	}
+	p := s.set.pack(name.V)
+	if p == nil {
+		known := append(s.set.names("Classifier"), Packs()...)
+		s.set.missing(name, "classifier", known)
+		return nil
+	}
+	if at == inResult && len(p.doc.Classifier.ClassifyResult) == 0 {
+		s.set.report(name.Range, dsl.CodeUnknownRef, "use it in classify", "%s has no classify_result", name.V)
+		return nil
+	}
+	if at == inClassify && len(p.doc.Classifier.Classify) == 0 {
+		s.set.report(name.Range, dsl.CodeUnknownRef, "use it in classify_result", "%s has no classify", name.V)
+		return nil
+	}
+	s.note(p, name.V)
+	var rules []*rule
+	spliced := map[string]bool{}
+	for _, r := range p.rules[at] {
+		if !s.seen[r.pack] {
+			rules = append(rules, r)
+			spliced[r.pack] = true
+		}
+	}
+	for name := range spliced {
+		s.seen[name] = true
+	}
+	return rules
+}
+
+// note remembers that the policy depends on a document of the set.
+func (s *splicer) note(p *pack, name string) {
+	if !p.origin.builtIn && !slices.Contains(*s.uses, p.doc) {
+		*s.uses = append(*s.uses, p.doc)
+		for _, list := range [][]dsl.Rule{p.doc.Classifier.Classify, p.doc.Classifier.ClassifyResult} {
+			for _, r := range list {
+				if inner := s.set.packs[r.Use.V]; r.Use.Set && inner != nil {
+					s.note(inner, r.Use.V)
+				}
+			}
+		}
+	}
+}
+
+func compileRule(exprs *compiler, written *dsl.Rule, at site, from origin) *rule {
+	class, _ := engine.ParseClass(written.Class.V)
+	r := &rule{id: written.ID.V, class: class, pack: from.pack, builtIn: from.builtIn, written: written.Range}
+	if from.pack != "" {
+		r.id = from.pack + "/" + r.id
+	}
+	if written.When.Set {
+		r.when = exprs.compile(written.When, at, wantBool, nil)
+	}
+	if written.RetryAfter.Set {
+		r.hint = exprs.compile(written.RetryAfter, at, wantDuration, nil)
+	}
+	if !written.ID.Set {
+		return nil
+	}
+	return r
+}
+
+func (c *setCompiler) selector(exprs *compiler, written *dsl.Selection) *selector {
+	s := &selector{id: written.ID.V, strategy: written.Strategy, written: written.Range}
+	if written.When.Set {
+		s.when = exprs.compile(written.When, inSelect, wantBool, nil)
+	}
+	return s
+}
+
+// maxRuleErrors bounds how many errors of rules a verdict carries.
+const maxRuleErrors = 16
+
+// decide asks rules in order; the first that holds decides.
+func decide(rules []*rule, in *engine.Input) (v engine.Verdict) {
+	s := newScene(in)
+	for _, r := range rules {
+		holds, err := truth(r.when.eval(s))
+		if err != nil {
+			v.Errors = appendError(v.Errors, r.id, err)
+			continue
+		}
+		if !holds {
+			continue
+		}
+		v.Class, v.Rule = r.class, r.id
+		var failed error
+		v.RetryAfter, v.HasRetryAfter, failed = r.hintFor(s)
+		if failed != nil {
+			v.Errors = appendError(v.Errors, r.id, failed)
+		}
+		return v
+	}
+	return v
+}
+
+func appendError(list []engine.RuleError, id string, err error) []engine.RuleError {
+	if len(list) >= maxRuleErrors {
+		return list
+	}
+	return append(list, engine.RuleError{Rule: id, Err: err})
+}
+
+// truth reads what a condition came to.
+func truth(value any) (bool, error) {
+	switch v := value.(type) {
+	case types.Bool:
+		return bool(v), nil
+	case *types.Err:
+		return false, fmt.Errorf("%s", strings.TrimPrefix(v.String(), "error: "))
+	}
+	return false, fmt.Errorf("the condition came to %T", value)
+}
+
+// hintFor evaluates retry_after. A zero is a hint only if the record has one.
+func (r *rule) hintFor(s *scene) (hint time.Duration, ok bool, err error) {
+	if r.hint == nil {
+		return 0, false, nil
+	}
+	switch v := r.hint.eval(s).(type) {
+	case types.Duration:
+		switch d := v.Duration; {
+		case d < 0:
+			return 0, false, fmt.Errorf("retry_after is negative: %v", d)
+		case d == 0 && !s.in.Failure.HasRetryAfter:
+			return 0, false, nil
+		default:
+			return d, true, nil
+		}
+	case *types.Err:
+		return 0, false, fmt.Errorf("retry_after: %w", v.Unwrap())
+	default:
+		return 0, false, fmt.Errorf("retry_after came to %T", v)
+	}
+}

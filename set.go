@@ -1,0 +1,175 @@
+package redress
+
+import (
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/redress-policy/redress/dsl"
+	"github.com/redress-policy/redress/engine"
+	"github.com/redress-policy/redress/internal/load"
+	"github.com/redress-policy/redress/interp"
+)
+
+// A Set is a loaded set of policies, which share the breakers and budgets that
+// they name. It is immutable and safe for use by many goroutines.
+type Set struct {
+	policies map[string]*Policy
+	names    []string
+	patterns []pattern
+	warnings dsl.Diagnostics
+}
+
+// A LoadOption gives a set what its documents cannot say themselves.
+type LoadOption func(*interp.Options)
+
+// WithStrategy registers a backoff strategy under the name by which policies
+// write it: `strategy: {func: NAME}`. A policy that names a function which is not
+// registered does not load.
+func WithStrategy(name string, s Strategy) LoadOption {
+	return func(o *interp.Options) {
+		if o.Strategies == nil {
+			o.Strategies = map[string]engine.Strategy{}
+		}
+		o.Strategies[name] = s
+	}
+}
+
+// WithPolicyObserver has every policy of the set report its events to o. An
+// observer given with a call takes its place for that call.
+func WithPolicyObserver(o Observer) LoadOption {
+	return func(opts *interp.Options) { opts.Observer = o }
+}
+
+// WithAttributes has x find the values of err.attr for every policy of the set.
+func WithAttributes(x Extractor) LoadOption {
+	return func(o *interp.Options) { o.Attributes = x }
+}
+
+// WithResultAttributes has x find the values of result.attr for every policy of the
+// set; it is given what operations return.
+func WithResultAttributes(x ResultExtractor) LoadOption {
+	return func(o *interp.Options) { o.ResultAttributes = x }
+}
+
+// Load reads every .yaml and .yml file of fsys as one set. It is all or nothing:
+// if any document is wrong, the error is a [*DocumentError] that holds every
+// finding with its place, and there is no set. Files whose names begin with a dot
+// are passed over; a file system without a policy file is an error.
+func Load(fsys fs.FS, opts ...LoadOption) (*Set, error) {
+	given, err := options(opts)
+	if err != nil {
+		return nil, err
+	}
+	loaded, err := load.FS(fsys, given)
+	if err != nil {
+		return nil, fmt.Errorf("redress: %w", err)
+	}
+	return newSet(loaded)
+}
+
+// Parse reads one source as a set of its own; name is what errors call it.
+func Parse(name string, text []byte, opts ...LoadOption) (*Set, error) {
+	given, err := options(opts)
+	if err != nil {
+		return nil, err
+	}
+	return newSet(load.Sources([]*dsl.Source{dsl.NewSource(name, text)}, given))
+}
+
+func options(opts []LoadOption) (interp.Options, error) {
+	var o interp.Options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if err := load.CheckOptions(o); err != nil {
+		return o, fmt.Errorf("redress: %w", err)
+	}
+	return o, nil
+}
+
+func newSet(loaded *load.Result) (*Set, error) {
+	if err := loaded.Diagnostics.Err(); err != nil {
+		return nil, err
+	}
+	s := &Set{policies: map[string]*Policy{}, warnings: loaded.Diagnostics}
+	for _, p := range loaded.Program.Build() {
+		s.policies[p.Name()] = p
+		s.names = append(s.names, p.Name())
+		for _, text := range p.Operations() {
+			s.patterns = append(s.patterns, pattern{text, p})
+		}
+	}
+	return s, nil
+}
+
+// Names returns the names of the set's policies, in the order of their documents.
+func (s *Set) Names() []string { return append([]string(nil), s.names...) }
+
+// Policy returns the policy of that name; the error names the nearest one.
+func (s *Set) Policy(name string) (*Policy, error) {
+	if p, ok := s.policies[name]; ok {
+		return p, nil
+	}
+	if near, ok := dsl.Nearest(name, s.names); ok {
+		return nil, fmt.Errorf("redress: no policy is called %q; did you mean %q?", name, near)
+	}
+	return nil, fmt.Errorf("redress: no policy is called %q; the set has %s", name, strings.Join(s.names, ", "))
+}
+
+// MustPolicy is Policy for start-up code: it panics where Policy has an error.
+func (s *Set) MustPolicy(name string) *Policy {
+	p, err := s.Policy(name)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// For returns the policy whose `operations` govern the named operation, bound to
+// that operation. Of several patterns that match, the most specific wins: the one
+// with the most characters that are not stars.
+func (s *Set) For(operation string) (*Policy, error) {
+	best, found := pattern{}, false
+	for _, p := range s.patterns {
+		if p.matches(operation) && (!found || p.specificity() > best.specificity()) {
+			best, found = p, true
+		}
+	}
+	if !found {
+		return nil, fmt.Errorf("redress: no policy governs operation %q", operation)
+	}
+	return best.policy.Bind(WithOperation(operation)), nil
+}
+
+// Warnings returns what the loader found that is no error.
+func (s *Set) Warnings() []Diagnostic { return append([]Diagnostic(nil), s.warnings...) }
+
+// A pattern is one entry of a policy's operations: a name in which `*` stands for
+// any characters, dots included.
+type pattern struct {
+	text   string
+	policy *Policy
+}
+
+func (p pattern) specificity() int { return len(p.text) - strings.Count(p.text, "*") }
+
+func (p pattern) matches(operation string) bool {
+	parts := strings.Split(p.text, "*")
+	if len(parts) == 1 {
+		return operation == p.text
+	}
+	rest, ok := strings.CutPrefix(operation, parts[0])
+	if !ok {
+		return false
+	}
+	last := parts[len(parts)-1]
+	for _, part := range parts[1 : len(parts)-1] {
+		at := strings.Index(rest, part)
+		if at < 0 {
+			return false
+		}
+		rest = rest[at+len(part):]
+	}
+	return strings.HasSuffix(rest, last)
+}
