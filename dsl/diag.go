@@ -48,7 +48,21 @@ type Diagnostic struct {
 	Severity Severity
 	Message  string    // what is wrong, in the words of the document; no capital, no period
 	Help     string    // what to write instead, such that it could be typed in; may be empty
+	Notes    []string  // reasons and arithmetic, a line each
 	Related  []Related // other places that matter
+	Fixes    []Fix     // edits that mend it without changing anything else; the first is the best
+}
+
+// A Fix is a set of edits that belong together.
+type Fix struct {
+	Title string // what it does: "replace statsu by status"
+	Edits []Edit // in order of their places, which do not overlap
+}
+
+// An Edit replaces a range by a text. An empty range is where the text is inserted.
+type Edit struct {
+	Range Range
+	Text  string
 }
 
 // A Related is another place that a diagnostic speaks of.

@@ -20,6 +20,9 @@ func (d Diagnostic) Print(w io.Writer, opts PrintOptions) {
 	severity := paint(severityColor[d.Severity], d.Severity.String()+":")
 	fmt.Fprintf(w, "%s %s %s %s\n", paint("1", d.Range.String()+":"), severity, d.Message, paint("2", "["+d.Code.ID+" "+d.Code.Slug+"]"))
 	d.Range.printSnippet(w, func(s string) string { return paint(severityColor[d.Severity], s) })
+	for _, note := range d.Notes {
+		fmt.Fprintf(w, "  note: %s\n", note)
+	}
 	if d.Help != "" {
 		fmt.Fprintf(w, "  help: %s\n", d.Help)
 	}
