@@ -190,6 +190,9 @@ func (r *reader) eaten(n int, here bool) (m mistake, ok bool) {
 		text = text[:at]
 	}
 	text = strings.TrimRight(text, " \t")
+	if text == "" { // the next key stands where the value should
+		return m, false
+	}
 	why := misread(text, v)
 	if why == "" {
 		return m, false
