@@ -25,7 +25,8 @@ type Options struct {
 
 // A Program is a compiled set. It is immutable and safe for use by many goroutines.
 type Program struct {
-	policies []*Policy
+	policies    []*Policy
+	classifiers []*Classifier
 }
 
 // A Policy is a compiled policy, from which Program.Build makes engine policies.
@@ -128,7 +129,9 @@ func Compile(set *dsl.Set, opts Options) (*Program, dsl.Diagnostics) {
 		case strings.HasPrefix(name.V, packPrefix):
 			c.report(name.Range, dsl.CodeBadName, "name it "+strings.TrimPrefix(name.V, packPrefix), "names that begin with %s are those of built-in packs", packPrefix)
 		default:
-			c.pack(name.V)
+			if made := c.pack(name.V); made != nil && made.doc == doc {
+				program.classifiers = append(program.classifiers, &Classifier{made})
+			}
 		}
 	}
 	for doc := range set.All() {

@@ -43,6 +43,9 @@ type program struct {
 	run   cel.Program
 	trace func() (cel.Program, error) // evaluates everything, and remembers it; made when first asked for
 	vars  map[string]*variable        // that it may read
+
+	treeOnce sync.Once
+	treeRoot *Node // guarded by treeOnce
 }
 
 // eval runs the program; errors are values of type *types.Err.

@@ -1,0 +1,332 @@
+package interp
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/cel-go/common/ast"
+	celop "github.com/google/cel-go/common/operators"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/parser"
+
+	"github.com/redress-policy/redress/dsl"
+	"github.com/redress-policy/redress/engine"
+)
+
+// An Op is what a Node is.
+type Op uint8
+
+// The kinds of nodes.
+const (
+	OpOther    Op = iota // something that is only known by its text
+	OpLiteral            // Value
+	OpField              // Name, a path: "err.status", "err.attr.tier", "op"
+	OpHas                // has(Name); or, of type optional, the field if it is set
+	OpOptional           // Name as an optional value: err.attr.?tier
+	OpVar                // vars.Name, whose definition is Args[0]
+	OpCall               // Name of Args: an operator as it is written, a function or a method with its target first
+	OpList               // of Args
+)
+
+// A Node is a part of a checked expression, for those who look at expressions without
+// evaluating them. It is immutable.
+type Node struct {
+	Op    Op
+	Name  string
+	Args  []*Node
+	Value any       // bool, int64, uint64, float64, string, time.Duration, engine.Class
+	Type  string    // bool, int, uint, double, string, duration, class, list, map, optional or other
+	Key   string    // equal keys mean equal values, whatever the failure
+	Range dsl.Range // where it stands
+}
+
+// operatorNames are the operators as they are written.
+var operatorNames = map[string]string{
+	celop.LogicalAnd: "&&", celop.LogicalOr: "||", celop.LogicalNot: "!", celop.Conditional: "?:",
+	celop.Equals: "==", celop.NotEquals: "!=", celop.Less: "<", celop.LessEquals: "<=", celop.Greater: ">",
+	celop.GreaterEquals: ">=", celop.In: "in", celop.Add: "+", celop.Subtract: "-", celop.Multiply: "*",
+	celop.Divide: "/", celop.Modulo: "%", celop.Negate: "-()", celop.Index: "[]", celop.OptIndex: "[?]",
+}
+
+// A Condition is a rule with its expressions as trees.
+type Condition struct {
+	RuleInfo
+	Pack       string // the classifier in which it is written, "" for the policy itself
+	When       *Node
+	RetryAfter *Node         // nil without
+	Strategy   *dsl.Strategy // of rules of select
+}
+
+// Classify returns the rules of classify, in order, those of classifiers in their place.
+func (p *Policy) Classify() []Condition { return conditions(p.rules, "classify") }
+
+// ClassifyResult returns the rules of classify_result.
+func (p *Policy) ClassifyResult() []Condition { return conditions(p.results, "classify_result") }
+
+// Select returns the rules of select.
+func (p *Policy) Select() []Condition {
+	var all []Condition
+	for _, s := range p.selectors {
+		info := RuleInfo{s.id, "select", engine.NoClass, false, s.written}
+		all = append(all, Condition{RuleInfo: info, When: s.when.tree(), Strategy: s.strategy})
+	}
+	return all
+}
+
+// Attributes returns the types of the declared attributes, those of the classifiers
+// that the policy uses included.
+func (p *Policy) Attributes() map[string]string { return p.declared }
+
+// A Classifier is a rule pack of the set.
+type Classifier struct{ pack *pack }
+
+// Classifiers returns the rule packs of the set, in the order of their documents.
+func (p *Program) Classifiers() []*Classifier { return p.classifiers }
+
+// Document returns what the classifier was compiled from.
+func (c *Classifier) Document() *dsl.Document { return c.pack.doc }
+
+// Classify returns the rules of classify, those of other classifiers in their place.
+func (c *Classifier) Classify() []Condition { return conditions(c.pack.rules[inClassify], "classify") }
+
+// ClassifyResult returns the rules of classify_result.
+func (c *Classifier) ClassifyResult() []Condition {
+	return conditions(c.pack.rules[inResult], "classify_result")
+}
+
+// Attributes returns the types of the declared attributes.
+func (c *Classifier) Attributes() map[string]string { return c.pack.exprs.provider.attributes }
+
+// VarTrees returns the definitions of the policy's vars by name.
+func (p *Policy) VarTrees() map[string]*Node { return p.provider.trees() }
+
+// VarTrees returns the definitions of the classifier's vars by name.
+func (c *Classifier) VarTrees() map[string]*Node { return c.pack.exprs.provider.trees() }
+
+func (p *provider) trees() map[string]*Node {
+	all := map[string]*Node{}
+	for name, x := range p.vars {
+		all[name] = x.program.tree()
+	}
+	return all
+}
+
+func conditions(rules []*rule, list string) []Condition {
+	var all []Condition
+	for _, r := range rules {
+		c := Condition{RuleInfo: RuleInfo{r.id, list, r.class, r.builtIn, r.written}, Pack: r.pack, When: r.when.tree()}
+		if r.hint != nil {
+			c.RetryAfter = r.hint.tree()
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// tree returns the program as a tree, which is made when it is first asked for.
+func (p *program) tree() *Node {
+	p.treeOnce.Do(func() {
+		b := &treeBuilder{program: p, spans: newSpans(p.ast, p.expr.Text)}
+		p.treeRoot = b.node(p.ast.NativeRep().Expr())
+	})
+	return p.treeRoot
+}
+
+type treeBuilder struct {
+	program *program
+	spans   *spans
+}
+
+func (b *treeBuilder) node(e ast.Expr) *Node {
+	n := b.build(e)
+	n.Type = b.typeOf(e)
+	n.Range = b.program.expr.Range
+	if start, end, ok := b.spans.of(e.ID()); ok {
+		n.Range = b.program.expr.Place(start, end)
+	}
+	if n.Key == "" {
+		n.Key = n.key()
+	}
+	return n
+}
+
+func (b *treeBuilder) build(e ast.Expr) *Node {
+	switch e.Kind() {
+	case ast.LiteralKind:
+		switch v := e.AsLiteral().(type) {
+		case types.Bool, types.Int, types.Uint, types.Double, types.String:
+			return &Node{Op: OpLiteral, Value: v.(interface{ Value() any }).Value()}
+		}
+	case ast.IdentKind:
+		if class, ok := engine.ParseClass(e.AsIdent()); ok {
+			return &Node{Op: OpLiteral, Value: class}
+		}
+		if !strings.HasPrefix(e.AsIdent(), "@") {
+			return &Node{Op: OpField, Name: e.AsIdent()}
+		}
+	case ast.SelectKind:
+		return b.field(e)
+	case ast.CallKind:
+		return b.call(e)
+	case ast.ListKind:
+		if len(e.AsList().OptionalIndices()) == 0 {
+			return &Node{Op: OpList, Args: b.all(e.AsList().Elements())}
+		}
+	}
+	return b.other(e)
+}
+
+func (b *treeBuilder) all(list []ast.Expr) []*Node {
+	nodes := make([]*Node, len(list))
+	for i, e := range list {
+		nodes[i] = b.node(e)
+	}
+	return nodes
+}
+
+// field reads the path of a selection.
+func (b *treeBuilder) field(e ast.Expr) *Node {
+	if x := b.program.variable(e); x != nil && !e.AsSelect().IsTestOnly() {
+		return &Node{Op: OpVar, Name: x.name, Args: []*Node{x.program.tree()}}
+	}
+	path, ok := pathOf(e)
+	switch {
+	case !ok:
+		return b.other(e)
+	case e.AsSelect().IsTestOnly():
+		return &Node{Op: OpHas, Name: path}
+	}
+	return &Node{Op: OpField, Name: path}
+}
+
+// pathOf spells a selection of the records: "err.attr.tier".
+func pathOf(e ast.Expr) (path string, ok bool) {
+	switch e.Kind() {
+	case ast.IdentKind:
+		name := e.AsIdent()
+		return name, name == "err" || name == "result"
+	case ast.SelectKind:
+		of, ok := pathOf(e.AsSelect().Operand())
+		return of + "." + e.AsSelect().FieldName(), ok
+	}
+	return "", false
+}
+
+func (b *treeBuilder) call(e ast.Expr) *Node {
+	call := e.AsCall()
+	args := call.Args()
+	if call.IsMemberFunction() {
+		if isOptionalOf(call) {
+			return b.other(e)
+		}
+		args = append([]ast.Expr{call.Target()}, args...)
+	}
+	name := call.FunctionName()
+	if name == celop.OptSelect {
+		of, ok := pathOf(args[0])
+		field, isText := args[1].AsLiteral().(types.String)
+		if !ok || !isText {
+			return b.other(e)
+		}
+		return &Node{Op: OpOptional, Name: of + "." + string(field)}
+	}
+	if written, ok := operatorNames[name]; ok {
+		name = written
+	} else if !isWord([]rune(name)[0]) || name[0] == '_' {
+		return b.other(e)
+	}
+	n := &Node{Op: OpCall, Name: name, Args: b.all(args)}
+	if name == "duration" && len(n.Args) == 1 && n.Args[0].Op == OpLiteral {
+		if text, ok := n.Args[0].Value.(string); ok {
+			if d, err := time.ParseDuration(text); err == nil {
+				return &Node{Op: OpLiteral, Value: d}
+			}
+		}
+	}
+	return n
+}
+
+// other is a part that is known by its text alone; without a text it is like no other.
+func (b *treeBuilder) other(e ast.Expr) *Node {
+	text, err := parser.Unparse(e, b.program.ast.NativeRep().SourceInfo())
+	if err != nil {
+		text = fmt.Sprintf("%p/%d", b.program, e.ID())
+	}
+	// Vars are the policy's own: the same name means something else elsewhere.
+	if strings.Contains(text, "vars.") {
+		text = fmt.Sprintf("%p: %s", b.program.vars, text)
+	}
+	return &Node{Op: OpOther, Key: "(" + text + ")"}
+}
+
+func (b *treeBuilder) typeOf(e ast.Expr) string {
+	t := b.program.ast.NativeRep().GetType(e.ID())
+	if t == nil {
+		return "other"
+	}
+	switch t.Kind() {
+	case types.BoolKind:
+		return "bool"
+	case types.IntKind:
+		return "int"
+	case types.UintKind:
+		return "uint"
+	case types.DoubleKind:
+		return "double"
+	case types.StringKind:
+		return "string"
+	case types.DurationKind:
+		return "duration"
+	case types.ListKind:
+		return "list"
+	case types.MapKind:
+		return "map"
+	}
+	switch {
+	case t.IsExactType(classType):
+		return "class"
+	case t.Kind() == types.OpaqueKind && t.TypeName() == "optional_type":
+		return "optional"
+	}
+	return "other"
+}
+
+// key spells a node such that equal spellings mean equal values.
+func (n *Node) key() string {
+	switch n.Op {
+	case OpLiteral:
+		if s, ok := n.Value.(string); ok {
+			return strconv.Quote(s)
+		}
+		return fmt.Sprintf("%T(%v)", n.Value, n.Value)
+	case OpField:
+		return n.Name
+	case OpHas:
+		return "has(" + n.Name + ")"
+	case OpOptional:
+		return "?" + n.Name
+	case OpVar:
+		return n.Args[0].Key
+	}
+	var b strings.Builder
+	b.WriteString(n.Name)
+	b.WriteByte('(')
+	for i, arg := range n.Args {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(arg.Key)
+	}
+	b.WriteByte(')')
+	return b.String()
+}
+
+// Walk calls f for the node and all in it, the definitions of vars included.
+func (n *Node) Walk(f func(*Node)) {
+	f(n)
+	for _, arg := range n.Args {
+		arg.Walk(f)
+	}
+}
