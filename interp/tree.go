@@ -57,6 +57,13 @@ type Condition struct {
 	When       *Node
 	RetryAfter *Node         // nil without
 	Strategy   *dsl.Strategy // of rules of select
+
+	when *program
+}
+
+// Test evaluates the condition, as a call would.
+func (c Condition) Test(in *engine.Input) (holds bool, err error) {
+	return truth(c.when.eval(newScene(in)))
 }
 
 // Classify returns the rules of classify, in order, those of classifiers in their place.
@@ -70,7 +77,7 @@ func (p *Policy) Select() []Condition {
 	var all []Condition
 	for _, s := range p.selectors {
 		info := RuleInfo{s.id, "select", engine.NoClass, false, s.written}
-		all = append(all, Condition{RuleInfo: info, When: s.when.tree(), Strategy: s.strategy})
+		all = append(all, Condition{RuleInfo: info, When: s.when.tree(), Strategy: s.strategy, when: s.when})
 	}
 	return all
 }
@@ -116,7 +123,7 @@ func (p *provider) trees() map[string]*Node {
 func conditions(rules []*rule, list string) []Condition {
 	var all []Condition
 	for _, r := range rules {
-		c := Condition{RuleInfo: RuleInfo{r.id, list, r.class, r.builtIn, r.written}, Pack: r.pack, When: r.when.tree()}
+		c := Condition{RuleInfo: RuleInfo{r.id, list, r.class, r.builtIn, r.written}, Pack: r.pack, When: r.when.tree(), when: r.when}
 		if r.hint != nil {
 			c.RetryAfter = r.hint.tree()
 		}
