@@ -33,7 +33,7 @@ type Document struct {
 	Source     *Source
 	Range      Range // from the first key to the end of the last value
 	APIVersion Value[string]
-	Kind       Value[string] // "Policy", "Classifier", "Budget", "CircuitBreaker", "PolicyTest"
+	Kind       Value[string] // "Policy", "Classifier", "Budget", "CircuitBreaker", "PolicyTest", "Environment"
 	Name       Value[string] // optional for PolicyTest
 
 	Policy     *Policy
@@ -41,6 +41,8 @@ type Document struct {
 	Budget     *Budget
 	Breaker    *CircuitBreaker
 	Test       *PolicyTest
+
+	Environment *Environment
 
 	root *node
 }
@@ -50,6 +52,7 @@ type Policy struct {
 	Description Value[string]
 	Owner       Value[string]
 	Operations  Value[[]Value[string]]
+	Calls       Value[[]Value[string]] // policies under which its operations make calls
 
 	Attributes []Attribute
 	Vars       []Var
@@ -60,6 +63,46 @@ type Policy struct {
 
 	Retry          Retry
 	CircuitBreaker Ref[CircuitBreaker]
+
+	Guarantees Guarantees
+	Assume     Assumptions
+}
+
+// Guarantees are what a policy promises; the linter proves or refutes them. They
+// change nothing about calls.
+type Guarantees struct {
+	Range            Range
+	Set              bool
+	MaxDuration      Value[time.Duration] // of a call, all attempts and sleeps
+	MaxAttempts      Value[int]           // of a call
+	MaxAmplification Value[int]           // attempts at the far end of calls for one call here
+}
+
+// Assumptions are what is known of how a policy is used, for the linter's arithmetic.
+// They change nothing about calls.
+type Assumptions struct {
+	Range          Range
+	Set            bool
+	Rate           Value[float64]       // calls per second of one instance
+	Instances      Value[int]           // of the program
+	Latency        Value[time.Duration] // of a typical attempt
+	BaselineErrors Value[float64]       // fraction of calls that fail when all is well
+	Utilisation    Value[float64]       // of the dependency when all is well: 0.7 is 70 % busy
+	Idempotent     Value[bool]          // false: its operations must not be made twice
+}
+
+// An Environment is a set of assumptions for several policies: the body of a
+// `kind: Environment` document.
+type Environment struct {
+	Description Value[string]
+	Assume      Assumptions // for every policy
+	Policies    []PolicyAssumptions
+}
+
+// PolicyAssumptions are an environment's assumptions for one policy.
+type PolicyAssumptions struct {
+	Policy Value[string]
+	Assume Assumptions
 }
 
 // A Classifier is a rule pack: the body of a `kind: Classifier` document. It may

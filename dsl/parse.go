@@ -68,6 +68,9 @@ func (d *decoder) body(doc *Document, kind string) []field {
 	case "PolicyTest":
 		doc.Test = &PolicyTest{}
 		return append([]field{may("name", d.name("name", &doc.Name))}, d.policyTest(doc.Test)...)
+	case "Environment":
+		doc.Environment = &Environment{}
+		return append([]field{must("name", d.name("name", &doc.Name))}, d.environment(doc.Environment)...)
 	}
 	return nil
 }
@@ -81,6 +84,10 @@ func (d *decoder) finish(doc *Document) {
 		d.uniqueRules(doc.Classifier.Classify, doc.Classifier.ClassifyResult, nil)
 		if len(doc.Classifier.Classify) == 0 && len(doc.Classifier.ClassifyResult) == 0 && !d.hasFindingsIn(doc.Range) {
 			d.errorf(doc.root.head(), CodeMissingKey, "add classify:", "a Classifier needs classify or classify_result")
+		}
+	case doc.Environment != nil:
+		if !doc.Environment.Assume.Set && len(doc.Environment.Policies) == 0 && !d.hasFindingsIn(doc.Range) {
+			d.errorf(doc.root.head(), CodeMissingKey, "add assume: or policies:", "an Environment needs assume or policies")
 		}
 	case doc.Test != nil:
 		if len(doc.Test.Cases) == 0 && len(doc.Test.Scenarios) == 0 && !d.hasFindingsIn(doc.Range) {
@@ -121,6 +128,10 @@ func (d *decoder) policy(p *Policy) []field {
 		may("description", d.text("description", &p.Description)),
 		may("owner", d.text("owner", &p.Owner)),
 		may("operations", d.words("operations", &p.Operations, "an operation", nil)),
+		may("calls", func(n *node) {
+			d.words("calls", &p.Calls, "a policy", nil)(n)
+			d.distinct(p.Calls)
+		}),
 		may("attributes", d.attributes(&p.Attributes)),
 		may("vars", d.vars(&p.Vars)),
 		must("classify", d.rules("classify", &p.Classify)),
@@ -128,6 +139,57 @@ func (d *decoder) policy(p *Policy) []field {
 		may("classify_result", d.rules("classify_result", &p.ClassifyResult)),
 		may("retry", d.retry(&p.Retry)),
 		may("circuit_breaker", func(n *node) { ref(d, "circuit_breaker", n, &p.CircuitBreaker, d.breaker) }),
+		may("guarantees", d.guarantees(&p.Guarantees)),
+		may("assume", d.assumptions(&p.Assume)),
+	}
+}
+
+func (d *decoder) guarantees(g *Guarantees) func(*node) {
+	return func(n *node) {
+		g.Range = n.rng
+		g.Set = d.notEmpty(n, "guarantees") && d.mapping(n, "guarantees",
+			may("max_duration", d.duration("max_duration", &g.MaxDuration, positive)),
+			may("max_attempts", d.integer("max_attempts", &g.MaxAttempts, 1, math.MaxInt32)),
+			may("max_amplification", d.integer("max_amplification", &g.MaxAmplification, 1, math.MaxInt32)),
+		)
+	}
+}
+
+func (d *decoder) assumptions(a *Assumptions) func(*node) {
+	return func(n *node) {
+		a.Range = n.rng
+		fraction := func(x float64) bool { return x >= 0 && x <= 1 }
+		a.Set = d.notEmpty(n, "assume") && d.mapping(n, "assume",
+			may("rate", d.number("rate", &a.Rate, func(x float64) bool { return x > 0 }, "above 0")),
+			may("instances", d.integer("instances", &a.Instances, 1, math.MaxInt32)),
+			may("latency", d.duration("latency", &a.Latency, positive)),
+			may("baseline_errors", d.number("baseline_errors", &a.BaselineErrors, fraction, "from 0 to 1")),
+			may("utilisation", d.number("utilisation", &a.Utilisation, fraction, "from 0 to 1")),
+			may("idempotent", d.boolean("idempotent", &a.Idempotent)),
+		)
+	}
+}
+
+// notEmpty refuses a mapping without a key, which says nothing.
+func (d *decoder) notEmpty(n *node, what string) bool {
+	if m := n.target(); m.kind == mappingNode && len(m.items) == 0 {
+		d.errorf(n.rng, CodeEmpty, "leave the key out if there is nothing to say", "%s is empty", what)
+		return false
+	}
+	return true
+}
+
+func (d *decoder) environment(e *Environment) []field {
+	return []field{
+		may("description", d.text("description", &e.Description)),
+		may("assume", d.assumptions(&e.Assume)),
+		may("policies", func(n *node) {
+			d.entries(n, "policies", func(key, value *node) {
+				p := PolicyAssumptions{Policy: Value[string]{key.rng, key.value, true}}
+				d.assumptions(&p.Assume)(value)
+				e.Policies = append(e.Policies, p)
+			})
+		}),
 	}
 }
 

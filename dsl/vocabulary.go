@@ -4,7 +4,7 @@ package dsl
 
 // DocumentKinds are the kinds of documents.
 func DocumentKinds() []string {
-	return []string{"Policy", "Classifier", "Budget", "CircuitBreaker", "PolicyTest"}
+	return []string{"Policy", "Classifier", "Budget", "CircuitBreaker", "PolicyTest", "Environment"}
 }
 
 // ClassNames are the classes of failures.

@@ -140,6 +140,7 @@ func Compile(set *dsl.Set, opts Options) (*Program, dsl.Diagnostics) {
 		}
 	}
 	c.uniqueOperations()
+	c.environments()
 	for doc := range set.All() {
 		if doc.Test != nil {
 			c.policyTest(program, doc)
@@ -211,6 +212,11 @@ func (c *setCompiler) policy(doc *dsl.Document) *Policy {
 	for _, used := range uses[1:] {
 		p.declared.add(used.Classifier.Attributes)
 	}
+	for _, name := range written.Calls.V {
+		if c.set.Find("Policy", name.V) == nil {
+			c.missing(name, "policy", c.names("Policy"))
+		}
+	}
 	c.strategies(written)
 	p.breaker = resolve(c, written.CircuitBreaker, "CircuitBreaker", "circuit breaker", &uses, func(s *shared, d *dsl.Document, inline *dsl.CircuitBreaker) {
 		if s.breaker = inline; d != nil {
@@ -272,6 +278,20 @@ func (c *setCompiler) uniqueOperations() {
 			}
 			c.report(op.Range, dsl.CodeDuplicateName, "remove one of them", "operation %q is governed twice", op.V)
 			c.found[len(c.found)-1].Related = []dsl.Related{{Range: other.Range, Message: "the first is here"}}
+		}
+	}
+}
+
+// environments checks the names that environments use.
+func (c *setCompiler) environments() {
+	for doc := range c.set.All() {
+		if doc.Environment == nil {
+			continue
+		}
+		for _, p := range doc.Environment.Policies {
+			if c.set.Find("Policy", p.Policy.V) == nil {
+				c.missing(p.Policy, "policy", c.names("Policy"))
+			}
 		}
 	}
 }
