@@ -33,3 +33,51 @@ var (
 	CodeCost           = Code{"RD109", "cost-over-budget"}
 	CodeUnavailable    = Code{"RD110", "not-available-here"}
 )
+
+// The codes of what documents may say and probably should not.
+var (
+	CodeImpossible      = Code{"RD105", "impossible-comparison"}
+	CodeMayErr          = Code{"RD108", "may-error"}
+	CodeConstant        = Code{"RD111", "constant-comparison"}
+	CodeLiteralRegex    = Code{"RD112", "literal-regex"}
+	CodeNeverMatches    = Code{"RD201", "never-matches"}
+	CodeAlwaysTrue      = Code{"RD202", "always-true"}
+	CodeShadowed        = Code{"RD203", "shadowed-rule"}
+	CodeOverlap         = Code{"RD204", "overlapping-outcomes"}
+	CodeRedundant       = Code{"RD205", "redundant-rule"}
+	CodeGap             = Code{"RD206", "gap"}
+	CodePermanent       = Code{"RD301", "retry-of-permanent-failure"}
+	CodeWaitTooLong     = Code{"RD302", "wait-above-deadline"}
+	CodeNoJitter        = Code{"RD303", "no-jitter"}
+	CodeIgnoresHint     = Code{"RD304", "ignores-retry-after"}
+	CodeNotIdempotent   = Code{"RD305", "retry-of-non-idempotent"}
+	CodeDeadline        = Code{"RD306", "cannot-fit-deadline"}
+	CodeAttemptTimeout  = Code{"RD307", "timeout-above-deadline"}
+	CodeNoBudget        = Code{"RD308", "no-retry-budget"}
+	CodeByMessage       = Code{"RD309", "classifies-by-message"}
+	CodeMetastable      = Code{"RD310", "metastable"}
+	CodeMultiply        = Code{"RD311", "retries-multiply"}
+	CodeGuarantee       = Code{"RD312", "guarantee-refuted"}
+	CodeNoRetries       = Code{"RD313", "settings-without-retries"}
+	CodeImmediate       = Code{"RD314", "immediate-retry"}
+	CodeCapAbove        = Code{"RD315", "cap-above-attempts"}
+	CodeNeverRetried    = Code{"RD316", "settings-of-unretried-class"}
+	CodeCallCycle       = Code{"RD317", "call-cycle"}
+	CodeCallerErrors    = Code{"RD401", "breaker-counts-caller-errors"}
+	CodeCannotTrip      = Code{"RD402", "breaker-cannot-trip"}
+	CodeFalseTrips      = Code{"RD403", "breaker-trips-falsely"}
+	CodeUnproduced      = Code{"RD404", "unproduced-class"}
+	CodeBudgetIdle      = Code{"RD405", "budget-never-acts"}
+	CodeBudgetZero      = Code{"RD406", "budget-allows-nothing"}
+	CodeShortWindow     = Code{"RD407", "short-breaker-window"}
+	CodeUnusedVar       = Code{"RD501", "unused-var"}
+	CodeUnusedDocument  = Code{"RD502", "unused-document"}
+	CodeUnusedAttribute = Code{"RD503", "unused-attribute"}
+	CodeRuleUntested    = Code{"RD601", "rule-without-test"}
+	CodePolicyUntested  = Code{"RD602", "policy-without-tests"}
+	CodeNoReason        = Code{"RD901", "suppression-without-reason"}
+	CodeUnusedIgnore    = Code{"RD902", "unused-suppression"}
+	CodeExpiredIgnore   = Code{"RD903", "expired-suppression"}
+	CodeBadIgnore       = Code{"RD904", "unreadable-suppression"}
+	CodeStaleBaseline   = Code{"RD905", "stale-baseline"}
+)

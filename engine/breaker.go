@@ -112,6 +112,13 @@ func (s BreakerSpec) complete() BreakerSpec {
 // Name returns the breaker's name.
 func (b *Breaker) Name() string { return b.spec.Name }
 
+// Spec returns what the breaker is made of, defaults filled in.
+func (b *Breaker) Spec() BreakerSpec {
+	spec := b.spec
+	spec.TripOn, spec.ClassThresholds = slices.Clone(spec.TripOn), maps.Clone(spec.ClassThresholds)
+	return spec
+}
+
 // State returns the state. An open circuit stays open until a call comes, however
 // long ago its recovery time has passed: that call makes it half-open.
 func (b *Breaker) State() State { return State(b.word.Load() & 3) }

@@ -41,6 +41,9 @@ func NewBudget(spec BudgetSpec) (*Budget, error) {
 // Name returns the budget's name.
 func (b *Budget) Name() string { return b.spec.Name }
 
+// Spec returns what the budget is made of, defaults filled in.
+func (b *Budget) Spec() BudgetSpec { return b.spec }
+
 // Remaining returns how many retries the budget would grant at now.
 func (b *Budget) Remaining(now time.Time) int {
 	b.mu.Lock()

@@ -337,3 +337,7 @@ func (n *Node) Walk(f func(*Node)) {
 		arg.Walk(f)
 	}
 }
+
+// Spec returns what an engine policy of it is made of, defaults filled in. Its breaker
+// and budget are nobody else's.
+func (p *Policy) Spec() engine.Spec { return p.spec() }

@@ -174,3 +174,25 @@ func (l *List) first(w *Witness) int {
 	}
 	return -1
 }
+
+// A Verdict says whether a condition depends on anything.
+type Verdict uint8
+
+// The verdicts on a condition.
+const (
+	Varies Verdict = iota
+	AlwaysTrue
+	AlwaysFalse
+)
+
+// Constant reports whether a condition comes to the same for every failure.
+func Constant(scope Scope, n *interp.Node) Verdict {
+	s := newSpace(scope, []*interp.Node{n})
+	switch s.lower(n).eval(slices.Repeat([]int{-1}, len(s.dims))) {
+	case isTrue:
+		return AlwaysTrue
+	case isFalse:
+		return AlwaysFalse
+	}
+	return Varies
+}

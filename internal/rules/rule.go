@@ -20,6 +20,7 @@ type Rule struct {
 	Bad      string       // documents in which it is found
 	Good     string       // the same, mended: nothing is found
 	Source   string       // where the knowledge comes from, "" for common sense
+	Off      bool         // not looked for unless the config file says so
 	Fixed    bool         // an error that keeps the loader from loading: its severity cannot be changed
 }
 
@@ -45,3 +46,9 @@ func Find(name string) (Rule, bool) {
 	}
 	return table[i], true
 }
+
+// header is what examples leave out.
+const header = "apiVersion: redress/v1\nkind: Policy\nname: payments-api\n"
+
+// Example completes an example.
+func Example(text string) string { return header + text }

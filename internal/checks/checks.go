@@ -1,0 +1,244 @@
+// Package checks holds what redress-lint says beyond what keeps a set from loading:
+// rules that cannot decide, calls that cannot fit, retries that hurt.
+package checks
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/redress-policy/redress/dsl"
+	"github.com/redress-policy/redress/engine"
+	"github.com/redress-policy/redress/internal/analysis"
+	"github.com/redress-policy/redress/internal/rules"
+	"github.com/redress-policy/redress/interp"
+)
+
+// Check looks at a set that loads. The environments are those of the set and of the
+// command line.
+func Check(set *dsl.Set, program *interp.Program, environments []*dsl.Document) dsl.Diagnostics {
+	c := &checker{set: set, program: program, environments: environments, written: map[dsl.Range]*dsl.Rule{}, used: map[*dsl.Document]bool{}}
+	for doc := range set.All() {
+		c.noteRules(doc)
+		if doc.Environment != nil {
+			c.environments = append(c.environments, doc)
+		}
+	}
+	for _, p := range program.Policies() {
+		c.policies = append(c.policies, c.newPolicy(p))
+	}
+	for _, k := range program.Classifiers() {
+		c.classifier(k)
+	}
+	for _, p := range c.policies {
+		p.check()
+	}
+	c.calls()
+	c.unusedDocuments()
+	c.found.Sort()
+	return c.found
+}
+
+type checker struct {
+	set          *dsl.Set
+	program      *interp.Program
+	environments []*dsl.Document
+	policies     []*policy
+	written      map[dsl.Range]*dsl.Rule // by the range of the rule
+	used         map[*dsl.Document]bool
+	ran          *coverage // of the set's tests; made when it is asked for
+	found        dsl.Diagnostics
+}
+
+func (c *checker) noteRules(doc *dsl.Document) {
+	var lists [][]dsl.Rule
+	switch {
+	case doc.Policy != nil:
+		lists = [][]dsl.Rule{doc.Policy.Classify, doc.Policy.ClassifyResult}
+	case doc.Classifier != nil:
+		lists = [][]dsl.Rule{doc.Classifier.Classify, doc.Classifier.ClassifyResult}
+	}
+	for _, list := range lists {
+		for i := range list {
+			c.written[list[i].Range] = &list[i]
+		}
+	}
+}
+
+// report adds a finding with the severity that its rule has.
+func (c *checker) report(code dsl.Code, at dsl.Range, help, format string, args ...any) *dsl.Diagnostic {
+	rule, ok := rules.Find(code.ID)
+	if !ok {
+		panic("checks: no rule " + code.ID)
+	}
+	c.found = append(c.found, dsl.Diagnostic{Range: at, Code: code, Severity: rule.Severity, Message: fmt.Sprintf(format, args...), Help: help})
+	return &c.found[len(c.found)-1]
+}
+
+// A policy is one policy with what is known of it.
+type policy struct {
+	*checker
+	*interp.Policy
+	doc      *dsl.Document
+	body     *dsl.Policy
+	spec     engine.Spec
+	envelope *analysis.Envelope
+	produced map[engine.Class]bool // by rules or as the default
+}
+
+func (c *checker) newPolicy(p *interp.Policy) *policy {
+	return &policy{checker: c, Policy: p, doc: p.Document(), body: p.Document().Policy, spec: p.Spec(), envelope: analysis.EnvelopeOf(p)}
+}
+
+func (p *policy) check() {
+	scope := analysis.ScopeOf(p.Policy, nil)
+	classify := p.list(scope, p.Classify(), "", p.spec.DefaultClass)
+	p.list(scope, p.ClassifyResult(), "", engine.NoClass)
+	p.list(scope, p.Select(), "", engine.NoClass)
+	p.produce()
+	p.vars(p.body.Vars, p.body.Attributes, p.VarTrees(), slices.Concat(p.Classify(), p.ClassifyResult(), p.Select()), "")
+	p.retries()
+	p.breaker()
+	p.budget()
+	p.strategies()
+	p.hints()
+	p.idempotency(classify)
+	p.guarantees()
+	p.tests()
+}
+
+// produce finds the classes that rules give, those that cannot decide left out.
+func (p *policy) produce() {
+	p.produced = map[engine.Class]bool{p.spec.DefaultClass: true}
+	for _, r := range slices.Concat(p.Classify(), p.ClassifyResult()) {
+		p.produced[r.Class] = true
+	}
+}
+
+func (c *checker) classifier(k *interp.Classifier) {
+	body := k.Document().Classifier
+	scope := analysis.Scope{Attributes: k.Attributes()}
+	name := k.Document().Name.V
+	c.list(scope, k.Classify(), name, engine.NoClass)
+	c.list(scope, k.ClassifyResult(), name, engine.NoClass)
+	c.vars(body.Vars, body.Attributes, k.VarTrees(), slices.Concat(k.Classify(), k.ClassifyResult()), name)
+}
+
+// vars reports vars and attributes that nothing reads. pack is the classifier whose
+// they are, "" for a policy.
+func (c *checker) vars(vars []dsl.Var, attributes []dsl.Attribute, trees map[string]*interp.Node, all []interp.Condition, pack string) {
+	readVars, readAttributes := map[string]bool{}, map[string]bool{}
+	note := func(n *interp.Node) {
+		switch n.Op {
+		case interp.OpVar:
+			readVars[n.Name] = true
+		case interp.OpField, interp.OpHas, interp.OpOptional:
+			if _, name, ok := strings.Cut(n.Name, ".attr."); ok {
+				readAttributes[name] = true
+			}
+		case interp.OpOther:
+			for _, a := range attributes {
+				if strings.Contains(n.Key, ".attr."+a.Name.V) || strings.Contains(n.Key, ".attr.?"+a.Name.V) {
+					readAttributes[a.Name.V] = true
+				}
+			}
+			for _, v := range vars {
+				if strings.Contains(n.Key, "vars."+v.Name.V) {
+					readVars[v.Name.V] = true
+				}
+			}
+		}
+	}
+	for _, r := range all {
+		if r.Pack != pack {
+			// Rules of a classifier read its own vars, but the policy's attributes too.
+			r.When.Walk(func(n *interp.Node) {
+				if n.Op != interp.OpVar {
+					note(n)
+				}
+			})
+			continue
+		}
+		r.When.Walk(note)
+		if r.RetryAfter != nil {
+			r.RetryAfter.Walk(note)
+		}
+	}
+	for _, v := range vars {
+		if !readVars[v.Name.V] && trees[v.Name.V] != nil {
+			c.report(dsl.CodeUnusedVar, v.Name.Range, "remove it", "nothing reads vars.%s", v.Name.V)
+		}
+		if trees[v.Name.V] != nil && readVars[v.Name.V] {
+			trees[v.Name.V].Walk(note)
+		}
+	}
+	for _, a := range attributes {
+		if !readAttributes[a.Name.V] {
+			c.report(dsl.CodeUnusedAttribute, a.Name.Range, "remove it", "no rule reads attribute %s", a.Name.V)
+		}
+	}
+}
+
+// unusedDocuments reports what nothing in the set refers to.
+func (c *checker) unusedDocuments() {
+	refer := func(kind, name string) {
+		if doc := c.set.Find(kind, name); doc != nil {
+			c.used[doc] = true
+		}
+	}
+	policies := 0
+	for doc := range c.set.All() {
+		var lists [][]dsl.Rule
+		switch {
+		case doc.Policy != nil:
+			policies++
+			refer("Budget", doc.Policy.Retry.Budget.Name.V)
+			refer("CircuitBreaker", doc.Policy.CircuitBreaker.Name.V)
+			lists = [][]dsl.Rule{doc.Policy.Classify, doc.Policy.ClassifyResult}
+		case doc.Classifier != nil:
+			lists = [][]dsl.Rule{doc.Classifier.Classify, doc.Classifier.ClassifyResult}
+		}
+		for _, r := range slices.Concat(lists...) {
+			refer("Classifier", r.Use.V)
+		}
+	}
+	if policies == 0 {
+		return // a library for other sets
+	}
+	for doc := range c.set.All() {
+		switch doc.Kind.V {
+		case "Budget", "CircuitBreaker", "Classifier":
+			if !c.used[doc] {
+				c.report(dsl.CodeUnusedDocument, doc.Name.Range, "remove the document, or name it where it is meant", "nothing in the set uses %s %s", doc.Kind.V, doc.Name.V)
+			}
+		}
+	}
+}
+
+// tests reports rules that no test of the set names or meets.
+func (p *policy) tests() {
+	var tests []*dsl.PolicyTest
+	for doc := range p.set.All() {
+		if doc.Test != nil && doc.Test.Policy.V == p.Name() {
+			tests = append(tests, doc.Test)
+		}
+	}
+	if len(tests) == 0 {
+		p.report(dsl.CodePolicyUntested, p.doc.Name.Range, "redress-lint test --suggest writes the first ones", "no PolicyTest of the set tests %s", p.Name())
+		return
+	}
+	covered := p.coverage().of(p.Policy)
+	for _, r := range slices.Concat(p.Classify(), p.ClassifyResult(), p.Select()) {
+		if r.Pack == "" && !covered[r.ID] {
+			p.report(dsl.CodeRuleUntested, p.idOf(r), "redress-lint test --suggest writes a case for it", "no test has rule %s decide", r.ID)
+		}
+	}
+}
+
+// idOf is the place of a rule's id.
+func (c *checker) idOf(r interp.Condition) dsl.Range {
+	if w := c.written[r.Range]; w != nil {
+		return w.ID.Range
+	}
+	return r.Range
+}
