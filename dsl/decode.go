@@ -98,6 +98,14 @@ func (d *decoder) value(key, value *node, help string, read func(*node)) {
 	}
 }
 
+// replaceBy is the fix that writes another word in the place of a plain scalar.
+func replaceBy(n *node, word string) []Fix {
+	if n.kind != scalarNode || n.style != plainStyle || n.tagged || n.anchor != "" {
+		return nil
+	}
+	return []Fix{{Title: "write " + word, Edits: []Edit{{Range: n.rng, Text: word}}}}
+}
+
 // enumerate joins words as a sentence does: "id, when and class".
 func enumerate(words []string) string {
 	if len(words) < 2 {
@@ -110,7 +118,10 @@ func enumerate(words []string) string {
 func (d *decoder) unknownKey(key *node, what string, known []string) (meant string) {
 	help := "keys here: " + strings.Join(known, ", ")
 	if near, ok := Nearest(key.value, known); ok {
-		d.errorf(key.rng, CodeUnknownKey, help, "unknown key %q in %s; did you mean %q?", shorten(key.value), what, near)
+		d.report(Diagnostic{
+			Range: key.rng, Code: CodeUnknownKey, Message: fmt.Sprintf("unknown key %q in %s; did you mean %q?", shorten(key.value), what, near), Help: help,
+			Fixes: replaceBy(key, near),
+		})
 		return near
 	}
 	d.errorf(key.rng, CodeUnknownKey, help+"; keys that begin with x- are your own", "unknown key %q in %s", shorten(key.value), what)
@@ -309,7 +320,7 @@ func (d *decoder) checkWord(n *node, code Code, what, value string, known []stri
 	}
 	help := "one of " + strings.Join(known, ", ")
 	if near, ok := Nearest(value, known); ok {
-		d.errorf(n.rng, code, help, "%q is no %s; did you mean %s?", value, what, near)
+		d.report(Diagnostic{Range: n.rng, Code: code, Message: fmt.Sprintf("%q is no %s; did you mean %s?", value, what, near), Help: help, Fixes: replaceBy(n, near)})
 	} else {
 		d.errorf(n.rng, code, help, "%q is no %s", value, what)
 	}

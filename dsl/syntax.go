@@ -204,7 +204,9 @@ func (r *reader) eaten(n int, here bool) (m mistake, ok bool) {
 		m.Message = why + ", not the text that it is"
 	}
 	m.value, m.Help = m.Range, "write it in single quotes: "+v.key+": "+quoteSingle(text)
+	m.Fixes = []Fix{{Title: "write it in single quotes", Edits: []Edit{{Range: m.Range, Text: quoteSingle(text)}}}}
 	if more := r.continued(v, n); more > v.end && !v.inFlow {
+		m.Fixes = nil
 		m.value.End, m.Help = more, "write it as a block of its own lines, behind "+v.key+": |-"
 	}
 	return m, true

@@ -170,6 +170,9 @@ func (c *setCompiler) missing(ref dsl.Value[string], what string, known []string
 	}
 	if near, ok := dsl.Nearest(ref.V, known); ok {
 		c.report(ref.Range, dsl.CodeUnknownRef, help, "no %s is called %q; did you mean %q?", what, ref.V, near)
+		if ref.Range.Text() == ref.V {
+			c.found[len(c.found)-1].Fixes = []dsl.Fix{{Title: "write " + near, Edits: []dsl.Edit{{Range: ref.Range, Text: near}}}}
+		}
 		return
 	}
 	c.report(ref.Range, dsl.CodeUnknownRef, help, "no %s is called %q", what, ref.V)

@@ -341,3 +341,14 @@ func (n *Node) Walk(f func(*Node)) {
 // Spec returns what an engine policy of it is made of, defaults filled in. Its breaker
 // and budget are nobody else's.
 func (p *Policy) Spec() engine.Spec { return p.spec() }
+
+// Parts evaluates the condition and returns its parts that are true or false.
+func (c Condition) Parts(in *engine.Input) []PartTrace {
+	var parts []PartTrace
+	for _, p := range c.when.parts(newScene(in)) {
+		if p.Value == "true" || p.Value == "false" {
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}

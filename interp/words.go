@@ -174,10 +174,14 @@ func (s *scope) recordHere() string {
 
 // suggest reports a wrong word with the nearest right one, if one is near.
 func (s *scope) suggest(at dsl.Range, code dsl.Code, word string, right []string, help, message string) {
-	if near, ok := dsl.Nearest(word, right); ok && near != "" {
+	near, ok := dsl.Nearest(word, right)
+	if ok {
 		message += "; did you mean " + near + "?"
 	}
 	s.report(at, code, help, "%s", message)
+	if written := at.Text(); ok && strings.Count(written, word) == 1 {
+		s.found[len(s.found)-1].Fixes = []dsl.Fix{{Title: "write " + near, Edits: []dsl.Edit{{Range: at, Text: strings.Replace(written, word, near, 1)}}}}
+	}
 }
 
 // recordOf returns the record type that an expression evidently has, "" if none.

@@ -9,6 +9,6 @@ import (
 )
 
 func main() {
-	command := lint.Command{Stdout: os.Stdout, Stderr: os.Stderr, Color: lint.WantsColor(os.Stdout)}
+	command := lint.Command{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Color: lint.WantsColor(os.Stdout)}
 	os.Exit(command.Main(os.Args[1:]))
 }

@@ -24,6 +24,7 @@ const (
 
 // A Command runs redress-lint with the streams given, so that tests need no process.
 type Command struct {
+	Stdin          io.Reader // nil means empty
 	Stdout, Stderr io.Writer
 	Color          bool // whether Stdout is a terminal that wants colour
 }
@@ -37,11 +38,17 @@ type verb struct {
 // verbs lists the sub-commands in the order in which help shows them.
 func verbs() []verb {
 	return []verb{
-		{"", "PATH…", "check files and folders of policies", (*Command).lint},
+		{"lint", "PATH…", "check files and folders of policies; lint may be left out", (*Command).lint},
 		{"test", "PATH…", "run the PolicyTest documents", (*Command).test},
 		{"explain", "POLICY --err '{status: 429}'", "say which rules a failure meets and what would be done", (*Command).explain},
+		{"envelope", "PATH…", "print what calls can cost at most: attempts, time, sleeps", (*Command).envelope},
+		{"diff", "OLD NEW", "say for which failures two versions of policies decide differently", (*Command).diff},
+		{"init", "[FOLDER]", "write a first policy with its tests", (*Command).init},
+		{"rules", "[RULE…]", "list what can be found, or explain some of it", (*Command).rules},
+		{"baseline", "PATH…", "write the findings of today as known ones", (*Command).baseline},
 		{"show", "NAME", "print a built-in rule pack, or list them all", (*Command).show},
 		{"schema", "", "print the JSON Schema of policy files", (*Command).schema},
+		{"completion", "SHELL", "print completions for bash, zsh or fish", (*Command).completion},
 		{"version", "", "print the version", (*Command).version},
 	}
 }
@@ -93,7 +100,7 @@ func (c *Command) dispatch(args []string) error {
 	}
 	var names []string
 	for _, v := range verbs() {
-		if v.name != "" && v.name == args[0] {
+		if v.name == args[0] {
 			return v.run(c, args[1:])
 		}
 		names = append(names, v.name)
@@ -116,8 +123,8 @@ func (c *Command) usage(w io.Writer) {
 Files named one by one form one set together; each folder is a set of its own. A
 folder called like a verb is written with a dot: redress-lint ./test.
 
-Flags of checking: --fail-on SEVERITY, --color WHEN, --func NAME. Every verb tells its
-own: redress-lint test --help.
+The flags of checking are shown by redress-lint lint --help, those of another verb by
+redress-lint VERB --help.
 
 Exit codes: 0 nothing found, 1 findings or failed tests, 2 the request could not
 be carried out, 3 an internal error.`)

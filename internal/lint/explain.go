@@ -78,7 +78,7 @@ func (c *Command) findPolicy(what, in string, functions []string) (*interp.Polic
 	if _, err := os.Stat(what); err == nil {
 		path, name = what, ""
 	}
-	sets, err := readPaths([]string{path})
+	sets, err := readPaths([]string{path}, false)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ type sourceSet struct{ sources []*dsl.Source }
 // readPaths reads what the paths name: files named one by one form one set, each
 // folder a set of its own. A path that names nothing is an error, and so is a
 // folder without a policy file: what was not checked must not look checked.
-func readPaths(paths []string) ([]sourceSet, error) {
+func readPaths(paths []string, allowEmpty bool) ([]sourceSet, error) {
 	if len(paths) == 0 {
 		return nil, usagef("nothing to check: name a file or a folder")
 	}
@@ -41,6 +41,9 @@ func readPaths(paths []string) ([]sourceSet, error) {
 		sources, err := dsl.ReadFS(os.DirFS(path))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, plain(err))
+		}
+		if len(sources) == 0 && allowEmpty {
+			continue
 		}
 		if len(sources) == 0 {
 			return nil, fmt.Errorf("%s: %w", path, load.ErrNoFiles)

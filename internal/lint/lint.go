@@ -3,54 +3,87 @@ package lint
 import (
 	"flag"
 	"fmt"
+	"io"
+	"slices"
 
 	"github.com/redress-policy/redress/dsl"
-	"github.com/redress-policy/redress/internal/load"
 )
 
 const functionsUsage = "a strategy function that the program registers with redress.WithStrategy; `NAME`, may be repeated"
 
-// lint checks sets and prints what it finds.
+// lint checks sets and reports what it finds.
 func (c *Command) lint(args []string) error {
-	flags := flag.NewFlagSet("", flag.ContinueOnError)
-	failOn := flags.String("fail-on", "error", "least severity that makes the exit code 1: `error, warning or info`")
+	var r request
+	flags := flag.NewFlagSet("lint", flag.ContinueOnError)
+	r.flags(flags)
+	failOn := flags.String("fail-on", "", "least severity that makes the exit code 1: `error, warning or info` (default error)")
+	var outputs listFlag
+	flags.Var(&outputs, "output", "how to report, to standard output or to a file: `FORMAT[=FILE]`, may be repeated; formats are text, json, sarif, github, junit, checkstyle")
+	fix := flags.Bool("fix", false, "mend what can be mended safely, in the files")
+	diff := flags.Bool("diff", false, "show what --fix would change, and change nothing")
+	baseline := flags.String("baseline", "", "a `FILE` of findings that are known and not reported; redress-lint baseline writes it")
 	color := c.colorFlag(flags)
-	var functions listFlag
-	flags.Var(&functions, "func", functionsUsage)
 	paths, err := c.parse(flags, args)
 	if err != nil {
 		return err
 	}
-	threshold, ok := dsl.ParseSeverity(*failOn)
-	if !ok {
-		return usagef("--fail-on is error, warning or info, not %q", *failOn)
-	}
 	if err := c.setColor(*color); err != nil {
 		return err
 	}
-	sets, err := readPaths(paths)
+	sinks, err := c.outputs(outputs)
 	if err != nil {
 		return err
 	}
-	var found dsl.Diagnostics
-	var files, documents int
-	for _, set := range sets {
-		result := load.Sources(set.sources, options(functions))
-		found = append(found, result.Diagnostics...)
-		files += len(set.sources)
-		for range result.Set.All() {
-			documents++
-		}
+	o, err := c.run(&r, paths, *failOn, *baseline)
+	if err != nil {
+		return c.failed(sinks, err)
 	}
-	c.print(found)
-	fmt.Fprintf(c.Stderr, "%s in %s: %s\n", count(documents, "document"), count(files, "file"), tally(found))
-	for _, d := range found {
-		if d.Severity <= threshold {
-			return errFindings
-		}
+	if *fix || *diff {
+		return c.fix(o, *diff)
+	}
+	if err := c.write(sinks, o); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(o.found, func(d dsl.Diagnostic) bool { return d.Severity <= o.threshold }) {
+		return errFindings
 	}
 	return nil
 }
+
+// run analyses the paths and applies the baseline.
+func (c *Command) run(r *request, paths []string, failOn, baseline string) (*outcome, error) {
+	if _, ok := dsl.ParseSeverity(failOn); failOn != "" && !ok {
+		return nil, usagef("--fail-on is error, warning or info, not %q", failOn)
+	}
+	o, err := r.analyse(paths, c.stdin())
+	if err != nil {
+		return nil, err
+	}
+	if failOn == "" {
+		failOn = o.config.FailOn
+	}
+	if failOn != "" {
+		o.threshold, _ = dsl.ParseSeverity(failOn)
+	}
+	if baseline == "" && o.config.Baseline != "" {
+		baseline = o.config.Path(o.config.Baseline)
+	}
+	if baseline != "" {
+		return o, o.applyBaseline(baseline)
+	}
+	return o, nil
+}
+
+func (c *Command) stdin() io.Reader {
+	if c.Stdin == nil {
+		return eof{}
+	}
+	return c.Stdin
+}
+
+type eof struct{}
+
+func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 
 func (c *Command) print(found dsl.Diagnostics) {
 	for _, d := range found {

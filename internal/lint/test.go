@@ -6,19 +6,22 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/redress-policy/redress/internal/load"
+	"github.com/redress-policy/redress/internal/report"
 	"github.com/redress-policy/redress/internal/scenario"
 )
 
 // test runs the PolicyTest documents of the sets.
 func (c *Command) test(args []string) error {
+	var r request
 	flags := flag.NewFlagSet("test", flag.ContinueOnError)
+	r.flags(flags)
 	run := flags.String("run", "", "run only tests whose POLICY/NAME matches the `regexp`")
 	minimum := flags.Float64("min-coverage", 0, "least `percent` of the set's rules that must decide something in the tests")
+	parts := flags.Bool("parts", false, "list the parts of conditions that the tests have not seen both true and false")
+	suggest := flags.Bool("suggest", false, "write test cases for what the tests leave out")
+	junit := flags.String("junit", "", "write the results as JUnit XML to a `FILE`")
 	verbose := flags.Bool("v", false, "print every test, not only those that fail")
 	color := c.colorFlag(flags)
-	var functions listFlag
-	flags.Var(&functions, "func", functionsUsage)
 	paths, err := c.parse(flags, args)
 	if err != nil {
 		return err
@@ -35,21 +38,35 @@ func (c *Command) test(args []string) error {
 			return usagef("--run: %v", err)
 		}
 	}
-	sets, err := readPaths(paths)
+	o, err := r.analyse(paths, c.stdin())
 	if err != nil {
 		return err
 	}
 	var total summary
-	for _, set := range sets {
-		result := load.Sources(set.sources, options(functions))
-		if result.Diagnostics.HasErrors() {
-			c.print(result.Diagnostics)
-			fmt.Fprintf(c.Stderr, "no test was run: %s\n", tally(result.Diagnostics))
+	for _, set := range o.sets {
+		if set.Diagnostics.HasErrors() {
+			c.print(set.Diagnostics)
+			fmt.Fprintf(c.Stderr, "no test was run: %s\n", tally(set.Diagnostics))
 			return errFindings
 		}
-		report := scenario.Run(result.Program, result.Set, scenario.Options{Run: filter})
-		c.printReport(report, *verbose)
-		total.add(report)
+		ran := scenario.Run(set.Program, set.Set, scenario.Options{Run: filter})
+		if *suggest {
+			fmt.Fprint(c.Stdout, suggestions(set.Program, ran.Coverage))
+			continue
+		}
+		c.printReport(ran, *verbose)
+		total.add(ran)
+	}
+	if *suggest {
+		return nil
+	}
+	if *parts {
+		c.printParts(total.coverage)
+	}
+	if *junit != "" {
+		if err := c.emit([]sink{{"junit", *junit}}, &report.Run{Version: Version(), Tests: total.results}); err != nil {
+			return err
+		}
 	}
 	return c.summarise(total, *minimum)
 }
@@ -58,6 +75,7 @@ func (c *Command) test(args []string) error {
 type summary struct {
 	tests, failed int
 	coverage      scenario.Coverage
+	results       []report.Test
 }
 
 func (s *summary) add(r *scenario.Report) {
@@ -66,6 +84,14 @@ func (s *summary) add(r *scenario.Report) {
 	s.coverage.Covered += r.Coverage.Covered
 	s.coverage.Total += r.Coverage.Total
 	s.coverage.Missing = append(s.coverage.Missing, r.Coverage.Missing...)
+	s.coverage.Parts = append(s.coverage.Parts, r.Coverage.Parts...)
+	for _, result := range r.Results {
+		one := report.Test{Suite: result.Policy, Name: result.Name, File: result.Range.Source.Name, Line: result.Range.Position().Line}
+		if len(result.Failures) > 0 {
+			one.Failure = result.String()
+		}
+		s.results = append(s.results, one)
+	}
 }
 
 func (c *Command) printReport(report *scenario.Report, verbose bool) {
@@ -75,6 +101,21 @@ func (c *Command) printReport(report *scenario.Report, verbose bool) {
 		} else if verbose {
 			fmt.Fprintf(c.Stdout, "ok   %s/%s\n", result.Policy, result.Name)
 		}
+	}
+}
+
+func (c *Command) printParts(coverage scenario.Coverage) {
+	for _, p := range coverage.Parts {
+		missing := "true or false"
+		switch {
+		case p.True && p.False:
+			continue
+		case p.True:
+			missing = "false"
+		case p.False:
+			missing = "true"
+		}
+		fmt.Fprintf(c.Stdout, "%s/%s: %s was never %s\n", p.Policy, p.Rule, p.Text, missing)
 	}
 }
 

@@ -49,7 +49,7 @@ var table = []Rule{
 		Good:    "classify:\n  - {id: throttled, when: err.status == 429, class: RATE_LIMIT}\n",
 	},
 	{
-		Code: dsl.CodeEaten, Severity: dsl.Error, Fixed: true, Source: sourceYAML,
+		Code: dsl.CodeEaten, Severity: dsl.Error, Fixed: true, Fixable: true, Source: sourceYAML,
 		Summary: "YAML reads part of an expression as something else",
 		What:    "An expression without quotes begins with, or holds, characters that mean something to YAML: `!`, `&`, `*`, `[`, `{`, ` #`, `: `.",
 		Why:     "What is left of the expression would be another one, or none.",

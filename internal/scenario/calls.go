@@ -170,12 +170,23 @@ func (r *run) operation(ctx context.Context) (*virtual.Record, error) {
 		return nil, engine.Abort(errors.New("abort of the scenario"))
 	case next.Err.Set:
 		r.last = r.record(&next.Err)
+		r.note(engine.CauseError)
 		return nil, (*virtual.Record)(r.last)
 	case next.Result.Set:
 		r.last = r.record(&next.Result)
+		r.note(engine.CauseResult)
 		return (*virtual.Record)(r.last), nil
 	}
 	return nil, nil
+}
+
+// note remembers what the parts of conditions come to on the last record.
+func (r *run) note(cause engine.Cause) {
+	elapsed := r.clock.Now().Sub(r.start)
+	r.covered.note(r.policy, &engine.Input{
+		Failure: r.last, Operation: r.call.Operation.V, Attempt: r.attempts, Elapsed: elapsed, Remaining: r.target.Deadline() - elapsed,
+		Idempotent: !r.call.Idempotent.Set || r.call.Idempotent.V,
+	}, cause)
 }
 
 func (r *run) record(written *dsl.Record) *engine.Failure {

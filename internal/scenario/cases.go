@@ -56,7 +56,9 @@ func (r caseRecord) run(policy *interp.Policy, c *dsl.Case, covered *coverage) (
 	if len(broken) > 0 {
 		return checked.failures, ""
 	}
-	explanation := policy.Explain(inputOf(policy, c, record), r.cause)
+	in := inputOf(policy, c, record)
+	explanation := policy.Explain(in, r.cause)
+	covered.note(policy, in, r.cause)
 	covered.see(policy, explanation.Rule, explanation.Selector)
 
 	want := &c.Expect

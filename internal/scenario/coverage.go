@@ -1,7 +1,10 @@
 package scenario
 
 import (
+	"slices"
+
 	"github.com/redress-policy/redress/dsl"
+	"github.com/redress-policy/redress/engine"
 	"github.com/redress-policy/redress/interp"
 )
 
@@ -11,6 +14,16 @@ type Coverage struct {
 	Covered int
 	Total   int
 	Missing []MissingRule // in document order
+	Parts   []PartCoverage
+}
+
+// A PartCoverage is a part of a condition, and which of its two values the tests have
+// seen.
+type PartCoverage struct {
+	Policy      string
+	Rule        string
+	Text        string
+	True, False bool
 }
 
 // A MissingRule is a rule that decided nothing.
@@ -34,6 +47,73 @@ type coverage struct {
 	order []dsl.Range
 	rules map[dsl.Range]*coveredRule
 	byID  map[string]map[string]dsl.Range // policy, rule id
+	parts []*PartCoverage                 // in the order of rules and of their texts
+	part  map[partKey]*PartCoverage
+}
+
+type partKey struct {
+	rule dsl.Range
+	text string
+}
+
+// note remembers what the parts of the conditions that were tried came to.
+func (c *coverage) note(policy *interp.Policy, in *engine.Input, cause engine.Cause) {
+	if policy == nil {
+		return
+	}
+	list := policy.Classify()
+	if cause == engine.CauseResult {
+		list = policy.ClassifyResult()
+	}
+	tried := *in
+	for _, r := range list {
+		c.notePart(r, &tried)
+		if holds, _ := r.Test(&tried); holds {
+			tried.Class, tried.ClassAttempt = r.Class, max(tried.ClassAttempt, 1)
+			break
+		}
+	}
+	if tried.Class == engine.NoClass {
+		tried.Class = policy.Spec().DefaultClass
+	}
+	if !tried.Class.Retryable() {
+		return
+	}
+	for _, r := range policy.Select() {
+		c.notePart(r, &tried)
+		if holds, _ := r.Test(&tried); holds {
+			return
+		}
+	}
+}
+
+func (c *coverage) notePart(r interp.Condition, in *engine.Input) {
+	if r.BuiltIn {
+		return
+	}
+	for _, p := range r.Parts(in) {
+		if known := c.part[partKey{r.Range, p.Text}]; known != nil {
+			known.True = known.True || p.Value == "true"
+			known.False = known.False || p.Value == "false"
+		}
+	}
+}
+
+// listParts finds the parts of all conditions, with a record that says nothing.
+func (c *coverage) listParts(p *interp.Policy) {
+	nothing := &engine.Input{Failure: &engine.Failure{}, Attempt: 1, ClassAttempt: 1, Class: engine.Unknown}
+	for _, r := range slices.Concat(p.Classify(), p.ClassifyResult(), p.Select()) {
+		if r.BuiltIn {
+			continue
+		}
+		for _, part := range r.Parts(nothing) {
+			key := partKey{r.Range, part.Text}
+			if c.part[key] == nil {
+				c.part[key] = &PartCoverage{Policy: p.Name(), Rule: r.ID, Text: part.Text}
+				c.parts = append(c.parts, c.part[key])
+			}
+		}
+	}
 }
 
 type coveredRule struct {
@@ -42,10 +122,11 @@ type coveredRule struct {
 }
 
 func newCoverage(program *interp.Program) *coverage {
-	c := &coverage{rules: map[dsl.Range]*coveredRule{}, byID: map[string]map[string]dsl.Range{}}
+	c := &coverage{rules: map[dsl.Range]*coveredRule{}, byID: map[string]map[string]dsl.Range{}, part: map[partKey]*PartCoverage{}}
 	for _, p := range program.Policies() {
 		ids := map[string]dsl.Range{}
 		c.byID[p.Name()] = ids
+		c.listParts(p)
 		for _, rule := range p.Rules() {
 			if rule.BuiltIn {
 				continue
@@ -78,6 +159,9 @@ func (c *coverage) result() Coverage {
 		} else {
 			result.Missing = append(result.Missing, rule.MissingRule)
 		}
+	}
+	for _, p := range c.parts {
+		result.Parts = append(result.Parts, *p)
 	}
 	return result
 }

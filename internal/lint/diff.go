@@ -1,0 +1,182 @@
+package lint
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/redress-policy/redress/engine"
+	"github.com/redress-policy/redress/internal/analysis"
+	"github.com/redress-policy/redress/interp"
+)
+
+// A change is one thing that two versions of a policy do differently.
+type change struct {
+	Policy  string `json:"policy"`
+	What    string `json:"what"` // "policy", "class", "result", "response" or "envelope"
+	Old     string `json:"old"`
+	New     string `json:"new"`
+	OldRule string `json:"old_rule,omitempty"`
+	NewRule string `json:"new_rule,omitempty"`
+	Witness string `json:"witness,omitempty"` // a failure, as tests write it
+}
+
+// diff compares two versions of policies by what they do.
+func (c *Command) diff(args []string) error {
+	var r request
+	flags := flag.NewFlagSet("diff", flag.ContinueOnError)
+	r.flags(flags)
+	format := flags.String("format", "text", "`text`, markdown (for a pull request) or json")
+	rest, err := c.parse(flags, args)
+	if err != nil {
+		return err
+	}
+	if len(rest) != 2 {
+		return usagef("diff takes two paths, the old version and the new one")
+	}
+	if !slices.Contains([]string{"text", "markdown", "json"}, *format) {
+		return usagef("--format is text, markdown or json, not %q", *format)
+	}
+	var programs [2]map[string]*interp.Policy
+	var names []string
+	for i, path := range rest {
+		o, err := r.analyse([]string{path}, c.stdin())
+		if err != nil {
+			return err
+		}
+		programs[i] = map[string]*interp.Policy{}
+		for _, set := range o.sets {
+			if set.Diagnostics.HasErrors() {
+				c.print(set.Diagnostics)
+				fmt.Fprintf(c.Stderr, "%s does not load, so nothing was compared\n", path)
+				return errFindings
+			}
+			for _, p := range set.Program.Policies() {
+				programs[i][p.Name()] = p
+				names = append(names, p.Name())
+			}
+		}
+	}
+	slices.Sort(names)
+	changes := []change{}
+	for _, name := range slices.Compact(names) {
+		changes = append(changes, compare(name, programs[0][name], programs[1][name])...)
+	}
+	if err := printChanges(c.Stdout, *format, changes); err != nil {
+		return err
+	}
+	if len(changes) > 0 {
+		return errFindings
+	}
+	return nil
+}
+
+func compare(name string, old, new *interp.Policy) []change {
+	switch {
+	case old == nil:
+		return []change{{Policy: name, What: "policy", Old: "none", New: "added"}}
+	case new == nil:
+		return []change{{Policy: name, What: "policy", Old: "there", New: "removed"}}
+	}
+	var changes []change
+	lists := []struct {
+		what     string
+		old, new []interp.Condition
+		rest     [2]engine.Class
+	}{
+		{"class", old.Classify(), new.Classify(), [2]engine.Class{old.Spec().DefaultClass, new.Spec().DefaultClass}},
+		{"result", old.ClassifyResult(), new.ClassifyResult(), [2]engine.Class{}},
+	}
+	for _, l := range lists {
+		found, complete := analysis.Differences(analysis.ScopeOf(old, nil), analysis.ScopeOf(new, nil), l.old, l.new, l.rest[0], l.rest[1])
+		for _, group := range analysis.Grouped(found) {
+			d := group[0]
+			one := change{Policy: name, What: l.what, Old: className(d.OldClass), New: className(d.NewClass), OldRule: d.Old, NewRule: d.New}
+			if d.Witness != nil {
+				one.Witness = d.Witness.String()
+			} else if group[0].Old == engine.RuleDefault || group[0].New == engine.RuleDefault {
+				continue // only possible, and nothing to show
+			}
+			changes = append(changes, one)
+		}
+		if !complete {
+			changes = append(changes, change{Policy: name, What: l.what, Old: "not compared to the end", New: "too many cases"})
+		}
+	}
+	return append(changes, compareEnvelopes(name, analysis.EnvelopeOf(old), analysis.EnvelopeOf(new))...)
+}
+
+func className(c engine.Class) string {
+	if c == engine.NoClass {
+		return "success"
+	}
+	return c.String()
+}
+
+func compareEnvelopes(name string, old, new *analysis.Envelope) []change {
+	var changes []change
+	add := func(what, a, b string) {
+		if a != b {
+			changes = append(changes, change{Policy: name, What: what, Old: a, New: b})
+		}
+	}
+	add("envelope", count(old.MaxAttempts, "attempt")+" a call", count(new.MaxAttempts, "attempt")+" a call")
+	add("envelope", fmt.Sprintf("a call takes at most %v", old.Longest), fmt.Sprintf("a call takes at most %v", new.Longest))
+	add("envelope", fmt.Sprintf("an attempt takes at most %v", old.AttemptTimeout), fmt.Sprintf("an attempt takes at most %v", new.AttemptTimeout))
+	for i := range old.Classes {
+		a, b := old.Classes[i], new.Classes[i]
+		add("response", responseTo(a), responseTo(b))
+	}
+	return changes
+}
+
+func responseTo(c analysis.ClassBounds) string {
+	if c.Attempts == 1 {
+		return fmt.Sprintf("%s stops at once with %s", c.Class, c.Stop)
+	}
+	return fmt.Sprintf("%s makes up to %s with %s, sleeping %s", c.Class, count(c.Attempts, "attempt"), strings.Join(slices.Compact(slices.Clone(c.Strategies)), " or "), sleeps(c))
+}
+
+func printChanges(w io.Writer, format string, changes []change) error {
+	switch format {
+	case "json":
+		e := json.NewEncoder(w)
+		e.SetEscapeHTML(false)
+		e.SetIndent("", "  ")
+		return e.Encode(changes)
+	case "markdown":
+		if len(changes) == 0 {
+			fmt.Fprintln(w, "Failures are handled as before.")
+			return nil
+		}
+		fmt.Fprintln(w, "| policy | before | after | for example |\n|---|---|---|---|")
+		for _, c := range changes {
+			witness := ""
+			if c.Witness != "" {
+				witness = "`" + strings.ReplaceAll(c.Witness, "|", `\|`) + "`"
+			}
+			fmt.Fprintf(w, "| %s | %s | %s | %s |\n", c.Policy, described(c.Old, c.OldRule), described(c.New, c.NewRule), witness)
+		}
+		return nil
+	}
+	if len(changes) == 0 {
+		fmt.Fprintln(w, "no failure is handled differently")
+	}
+	for _, c := range changes {
+		fmt.Fprintf(w, "%s: %s -> %s\n", c.Policy, described(c.Old, c.OldRule), described(c.New, c.NewRule))
+		if c.Witness != "" {
+			fmt.Fprintf(w, "  for example %s\n", c.Witness)
+		}
+	}
+	return nil
+}
+
+func described(what, rule string) string {
+	if rule == "" {
+		return what
+	}
+	return fmt.Sprintf("%s (%s)", what, rule)
+}
