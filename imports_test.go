@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"internal/rules":      {"dsl"},
 	"internal/analysis":   {"dsl", "engine", "interp"},
 	"internal/report":     {"dsl", "internal/rules"},
-	"internal/format":     {"dsl", "gopkg.in/yaml.v3"},
+	"internal/format":     {"dsl"},
 	"internal/importer":   {"dsl", "gopkg.in/yaml.v3"},
 	"internal/lsp":        {"dsl", "schema", "interp", "internal/load", "internal/rules"},
 	"internal/checks":     {"dsl", "engine", "interp", "internal/analysis", "internal/rules", "internal/scenario"},

@@ -42,6 +42,7 @@ func verbs() []verb {
 		{"test", "PATH…", "run the PolicyTest documents", (*Command).test},
 		{"explain", "POLICY --err '{status: 429}'", "say which rules a failure meets and what would be done", (*Command).explain},
 		{"envelope", "PATH…", "print what calls can cost at most: attempts, time, sleeps", (*Command).envelope},
+		{"fmt", "PATH…", "write policy files in their canonical form", (*Command).format},
 		{"diff", "OLD NEW", "say for which failures two versions of policies decide differently", (*Command).diff},
 		{"init", "[FOLDER]", "write a first policy with its tests", (*Command).init},
 		{"rules", "[RULE…]", "list what can be found, or explain some of it", (*Command).rules},

@@ -80,9 +80,9 @@ type starter struct {
 var starters = map[string]starter{
 	"":          {`err.code == "TRY_LATER"`, `{code: TRY_LATER}`, "TRANSIENT", "", ""},
 	"std.http":  {`err.code == "TRY_LATER"`, `{code: TRY_LATER}`, "TRANSIENT", "{status: 503}", "{status: 404}"},
-	"std.grpc":  {`err.code == "TRY_LATER"`, `{code: TRY_LATER}`, "TRANSIENT", "{kind: grpc, code: UNAVAILABLE}", "{kind: grpc, code: INVALID_ARGUMENT}"},
-	"std.sql":   {`err.code == "57014"`, `{kind: sql, code: "57014"}`, "TRANSIENT", `{kind: sql, code: "40001"}`, `{kind: sql, code: "23505"}`},
-	"std.redis": {`err.code == "TRY_LATER"`, `{code: TRY_LATER}`, "TRANSIENT", "{kind: redis, code: LOADING}", "{kind: redis, code: WRONGTYPE}"},
+	"std.grpc":  {`err.code == "TRY_LATER"`, `{code: TRY_LATER}`, "TRANSIENT", "{code: UNAVAILABLE, kind: grpc}", "{code: INVALID_ARGUMENT, kind: grpc}"},
+	"std.sql":   {`err.code == "57014"`, `{code: "57014", kind: sql}`, "TRANSIENT", `{code: "40001", kind: sql}`, `{code: "23505", kind: sql}`},
+	"std.redis": {`err.code == "TRY_LATER"`, `{code: TRY_LATER}`, "TRANSIENT", "{code: LOADING, kind: redis}", "{code: WRONGTYPE, kind: redis}"},
 }
 
 func starterPolicy(name, pack string, s starter) string {
