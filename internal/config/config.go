@@ -252,7 +252,7 @@ func readRules(n *yaml.Node, into map[string]level) error {
 			return at(key, "%s keeps a set from loading: it is always an error", rule.Code.ID)
 		}
 		if _, twice := into[rule.Code.ID]; twice {
-			return at(key, "%s is given twice", rule.Code.ID)
+			return at(key, "%s is given twice", key.Value)
 		}
 		severity, _ := dsl.ParseSeverity(word)
 		into[rule.Code.ID] = level{off: word == "off", severity: severity}

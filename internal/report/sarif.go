@@ -237,5 +237,5 @@ func uriOf(name string) string {
 	if len(name) > 2 && name[1] == ':' && name[2] == '/' {
 		return (&url.URL{Scheme: "file", Path: "/" + name}).String()
 	}
-	return strings.TrimPrefix((&url.URL{Path: name}).String(), "./")
+	return (&url.URL{Path: name}).String()
 }

@@ -534,9 +534,9 @@ var table = []Rule{
 		Good:    "attributes: {decline_code: string}\nclassify:\n  - {id: declined, when: err.attr.decline_code != \"\", class: PERMANENT}\n  - use: std.http\n",
 	},
 	{
-		Code: dsl.CodeRuleUntested, Severity: dsl.Info,
+		Code: dsl.CodeRuleUntested, Severity: dsl.Info, Off: true,
 		Summary: "no test has a rule decide",
-		What:    "The set tests the policy, and this rule decides nothing in the tests.",
+		What:    "The set tests the policy, and this rule decides nothing in the tests. Off by default: enable it in the config file.",
 		Why:     "A change that breaks it goes unseen.",
 		Bad:     "classify:\n  - {id: throttled, when: err.status == 429, class: RATE_LIMIT}\n  - {id: gone, when: err.status == 410, class: PERMANENT}\n---\napiVersion: redress/v1\nkind: PolicyTest\npolicy: payments-api\ncases:\n  - {name: too many, err: {status: 429}, expect: {rule: throttled}}\n",
 		Good:    "classify:\n  - {id: throttled, when: err.status == 429, class: RATE_LIMIT}\n  - {id: gone, when: err.status == 410, class: PERMANENT}\n---\napiVersion: redress/v1\nkind: PolicyTest\npolicy: payments-api\ncases:\n  - {name: too many, err: {status: 429}, expect: {rule: throttled}}\n  - {name: no more, err: {status: 410}, expect: {rule: gone}}\n",
