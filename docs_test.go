@@ -37,6 +37,7 @@ import (
 //	  into: KIND [of POLICY] [PATH]   where it stands in a document, `Policy retry.classes`
 //	  with: KEY: VALUE        one more line of that document
 //	  wrong: RDxxx            must be refused with that code; the text block after it is compared
+//	  kept: REASON            with file: written as it is, for the commands behind it; any language
 //	go                        stands word for word in an Example that runs, or in examples/
 //	  file: NAME              ... or is a file of the page's folder, which is a Go module
 //	sh                        runs in the page's folder
@@ -121,7 +122,7 @@ func (b *docBlock) mark(key string) string {
 var (
 	fence     = regexp.MustCompile("^([ ]*)(```+|~~~+)[ ]*([A-Za-z0-9]*)[ ]*$")
 	mark      = regexp.MustCompile(`^\s*<!--\s*([a-z]+):\s*(.*?)\s*-->\s*$`)
-	knownMark = []string{"file", "into", "with", "wrong", "in", "exit"}
+	knownMark = []string{"file", "into", "with", "wrong", "in", "exit", "kept"}
 )
 
 // docBlocks finds the fenced blocks of a page and the marks above each.
@@ -190,6 +191,10 @@ func (p *docPage) run(t *testing.T) {
 	}
 	var edits []edit
 	for _, b := range docBlocks(t, p.lines) {
+		if b.mark("kept") != "" && b.mark("file") != "" && b.language != "yaml" {
+			p.write(t, b.mark("file"), b.text)
+			continue
+		}
 		switch b.language {
 		case "yaml":
 			p.yaml(t, b)
@@ -294,6 +299,10 @@ func (p *docPage) result(output string, fragment bool) {
 func (p *docPage) yaml(t *testing.T, b *docBlock) {
 	p.ran = false
 	file, into, wrong := b.mark("file"), b.mark("into"), b.mark("wrong")
+	if b.mark("kept") != "" {
+		p.write(t, file, b.text)
+		return
+	}
 	whole := strings.Contains(b.text, "apiVersion:")
 	switch {
 	case strings.HasPrefix(file, ".github/"):
@@ -750,13 +759,17 @@ func schemaKeys(t *testing.T) []string {
 
 // TestDocsNameEveryFlag holds the pages to the flags that redress-lint has.
 func TestDocsNameEveryFlag(t *testing.T) {
-	text, err := os.ReadFile("docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
+	var text []byte
+	for _, page := range []string{"docs/lint.md", "docs/operations.md"} {
+		one, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, one...)
 	}
 	lint := filepath.Join(buildLint(t), "redress-lint")
 	flags := regexp.MustCompile(`(?m)^  --([a-z-]+)`)
-	for _, verb := range []string{".", "test", "explain"} {
+	for _, verb := range []string{"lint", "test", "explain", "envelope", "diff", "fmt", "baseline"} {
 		help, err := exec.Command(lint, verb, "--help").Output()
 		if err != nil {
 			t.Fatal(err)
@@ -767,7 +780,7 @@ func TestDocsNameEveryFlag(t *testing.T) {
 		}
 		for _, m := range found {
 			if name := string(m[1]); !strings.Contains(string(text), "`--"+name) && !strings.Contains(string(text), "`-"+name+"`") {
-				t.Errorf("docs/operations.md does not name the flag --%s of redress-lint %s", name, verb)
+				t.Errorf("docs/lint.md and docs/operations.md do not name the flag --%s of redress-lint %s", name, verb)
 			}
 		}
 	}
