@@ -63,11 +63,13 @@ func (d *decoder) isExpression(what string, n *node) bool {
 	switch {
 	case s.isForeign():
 		d.errorf(line, CodeEaten, "write it in single quotes: "+quoteSingle(whole), "YAML reads %s as a tag, not as part of the expression", d.tagOf(s))
+		d.quotable(line)
 	case s.kind != scalarNode:
 		first, _, _ := strings.Cut(n.rng.Text(), "\n")
 		d.errorf(n.rng, CodeEaten, "write it in single quotes: "+quoteSingle(shorten(strings.TrimRight(first, "\r"))), "%s is an expression, and YAML reads %s here", what, n.describe())
 	case s.anchor != "" && operator.MatchString(s.value):
 		d.errorf(line, CodeEaten, "write it in single quotes: "+quoteSingle(whole), "YAML reads &%s as an anchor, not as part of the expression", s.anchor)
+		d.quotable(line)
 	case s.tag == "!!int" || s.tag == "!!float":
 		help := "write a condition, such as err.status == 429"
 		if what == "retry_after" {
@@ -78,6 +80,12 @@ func (d *decoder) isExpression(what string, n *node) bool {
 		return true
 	}
 	return false
+}
+
+// quotable adds to the last finding the fix that puts a range in single quotes.
+func (d *decoder) quotable(at Range) {
+	last := &d.found[len(d.found)-1]
+	last.Fixes = []Fix{{Title: "write it in single quotes", Edits: []Edit{{Range: at, Text: quoteSingle(at.Text())}}}}
 }
 
 // tagOf is the tag of a node as written.

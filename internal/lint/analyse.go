@@ -133,7 +133,33 @@ func (r *request) analyse(paths []string, stdin io.Reader) (*outcome, error) {
 			o.documents++
 		}
 	}
-	return o, nil
+	return o, knownPolicies(environments, o.sets)
+}
+
+// knownPolicies refuses environments that name policies which no set has.
+func knownPolicies(environments []*dsl.Document, sets []loadedSet) error {
+	known := map[string]bool{}
+	var names []string
+	for _, set := range sets {
+		for doc := range set.Set.All() {
+			if doc.Policy != nil && !known[doc.Name.V] {
+				known[doc.Name.V] = true
+				names = append(names, doc.Name.V)
+			}
+		}
+	}
+	for _, doc := range environments {
+		for _, p := range doc.Environment.Policies {
+			if known[p.Policy.V] {
+				continue
+			}
+			if near, ok := dsl.Nearest(p.Policy.V, names); ok {
+				return fmt.Errorf("%s: no policy is called %q; did you mean %q?", p.Policy.Range, p.Policy.V, near)
+			}
+			return fmt.Errorf("%s: no policy is called %q", p.Policy.Range, p.Policy.V)
+		}
+	}
+	return nil
 }
 
 // level is what flags and config say of a rule in a file.

@@ -2,12 +2,14 @@ package lint_test
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/redress-policy/redress/internal/lint"
+	"github.com/redress-policy/redress/interp"
 )
 
 const goodPolicy = `apiVersion: redress/v1
@@ -41,6 +43,10 @@ func TestExitCodesAreAContract(t *testing.T) {
 	bad := write("bad/policy.yaml", strings.Replace(goodPolicy, "err.status", "err.statsu", 1))
 	failing := write("failing/policy.yaml", strings.Replace(goodPolicy, "rule: gone}", "rule: default}", 1))
 	untested := write("untested/policy.yaml", strings.Split(goodPolicy, "---")[0])
+	jittery := write("jittery/policy.yaml", "apiVersion: redress/v1\nkind: Policy\nname: jittery\nclassify:\n  - {id: gone, when: err.status == 410, class: PERMANENT}\n  - use: std.http\nretry: {strategy: {linear: {max: 5s}}}\n")
+	unformatted := write("unformatted/policy.yaml", "kind: Policy\napiVersion: redress/v1\nclassify: [{use: std.http}]\nname: u\n")
+	brokenConfig := write("config.yaml", "fail_on: fatal\n")
+	environment := write("environment.yaml", "apiVersion: redress/v1\nkind: Environment\nname: e\npolicies: {goood: {rate: 1}}\n")
 	empty := filepath.Dir(write("empty/readme.txt", "no policies here"))
 
 	for _, row := range []struct {
@@ -81,10 +87,46 @@ func TestExitCodesAreAContract(t *testing.T) {
 		{"explain an unknown policy", []string{"explain", "goood", "--in", filepath.Dir(good), "--err", "{}"}, 2, "", `did you mean "good"`},
 		{"explain a broken record", []string{"explain", good, "--err", "{statsu: 1}"}, 1, "statsu", ""},
 		{"explain without a record", []string{"explain", good}, 2, "", "--err"},
+		{"lint by name", []string{"lint", good}, 0, "", "no findings"},
+		{"a warning", []string{jittery}, 0, "RD303", "1 warning"},
+		{"a warning that fails", []string{"--fail-on=warning", jittery}, 1, "RD303", ""},
+		{"a rule disabled", []string{"--fail-on=warning", "--disable=no-jitter", jittery}, 0, "", "no findings"},
+		{"a rule enabled", []string{"--fail-on=info", "--enable=RD602", jittery}, 1, "RD602", ""},
+		{"an unknown rule", []string{"--disable=no-jiter", jittery}, 2, "", "did you mean no-jitter?"},
+		{"a rule that cannot be disabled", []string{"--disable=RD003", jittery}, 2, "", "cannot be disabled"},
+		{"an unknown format", []string{"--output=sariff", good}, 2, "", "did you mean sarif?"},
+		{"two reports to one stream", []string{"--output=json", "--output=sarif", good}, 2, "", "only one report"},
+		{"a report to a folder that is not there", []string{"--output=json=" + filepath.Join(dir, "nowhere", "x"), good}, 2, "", "nowhere"},
+		{"JSON of a run that failed", []string{"--output=json", filepath.Join(dir, "nowhere")}, 2, `"success": false`, "nowhere"},
+		{"SARIF of a run that failed", []string{"--output=sarif", filepath.Join(dir, "nowhere")}, 2, `"executionSuccessful": false`, "nowhere"},
+		{"SARIF of a broken config", []string{"--config=" + brokenConfig, "--output=sarif", good}, 2, `"executionSuccessful": false`, "fail_on is"},
+		{"SARIF of a folder without policies", []string{"--output=sarif", empty}, 2, `"executionSuccessful": false`, "no .yaml"},
+		{"nothing, and that is allowed", []string{"--allow-empty", empty}, 0, "", "0 documents"},
+		{"a pattern", []string{filepath.Join(dir, "*", "policy.yaml")}, 1, "did you mean", ""},
+		{"a pattern that matches nothing", []string{filepath.Join(dir, "*.yml")}, 2, "", "no file matches"},
+		{"standard input", []string{"-", "--stdin-filename=in.yaml"}, 1, "in.yaml:", "1 error"},
+		{"a name for standard input that is not read", []string{"--stdin-filename=in.yaml", good}, 2, "", "standard input"},
+		{"an environment that is not there", []string{"--assume=" + filepath.Join(dir, "nowhere.yaml"), good}, 2, "", "nowhere"},
+		{"an environment of another policy", []string{"--assume=" + environment, good}, 2, "", `did you mean "good"?`},
+		{"fmt of what is formatted", []string{"fmt", "--check", jittery}, 0, "", ""},
+		{"fmt of what is not", []string{"fmt", "--check", unformatted}, 1, "unformatted", ""},
+		{"fmt shows what it would change", []string{"fmt", "--diff", unformatted}, 1, "+classify:", ""},
+		{"envelope", []string{"envelope", good}, 0, "at most 6 attempts and 1m0s", ""},
+		{"envelope of an unknown policy", []string{"envelope", "--policy=x", good}, 2, "", "no policy"},
+		{"no difference", []string{"diff", good, good}, 0, "no failure is handled differently", ""},
+		{"a difference", []string{"diff", good, jittery}, 1, "good", ""},
+		{"rules", []string{"rules"}, 0, "RD303", ""},
+		{"a rule", []string{"rules", "no-jitter"}, 0, "**Why.**", ""},
+		{"no rule", []string{"rules", "RD000"}, 2, "", "no rule is called"},
+		{"baseline", []string{"baseline", jittery}, 0, `"fingerprint"`, ""},
+		{"completion", []string{"completion", "bash"}, 0, "complete", ""},
+		{"completion of an unknown shell", []string{"completion", "tcsh"}, 2, "", "bash, zsh and fish"},
+		{"suggestions", []string{"test", "--suggest", jittery}, 0, "expect: {rule: gone", ""},
+		{"parts", []string{"test", "--parts", good}, 0, "was never false", ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			command := lint.Command{Stdout: &stdout, Stderr: &stderr}
+			command := lint.Command{Stdin: strings.NewReader("a"), Stdout: &stdout, Stderr: &stderr}
 			if got := command.Main(row.args); got != row.want {
 				t.Errorf("redress-lint %q exits with %d, want %d", row.args, got, row.want)
 			}
@@ -92,5 +134,98 @@ func TestExitCodesAreAContract(t *testing.T) {
 				t.Errorf("redress-lint %q: want stdout with %q and stderr with %q\nstdout: %s\nstderr: %s", row.args, row.stdout, row.stderr, &stdout, &stderr)
 			}
 		})
+	}
+}
+
+// TestTwoRunsGiveTheSameBytes: in every format, over a set with many findings.
+func TestTwoRunsGiveTheSameBytes(t *testing.T) {
+	for _, format := range []string{"text", "json", "sarif", "github", "junit", "checkstyle"} {
+		var runs [2]bytes.Buffer
+		for i := range runs {
+			command := lint.Command{Stdout: &runs[i], Stderr: io.Discard}
+			command.Main([]string{"--no-config", "--output=" + format, "--func=my-backoff", "../../testdata/policies/ok", "../../testdata/policies/bad", "../../testdata/scenarios"})
+		}
+		if runs[0].Len() == 0 || !bytes.Equal(runs[0].Bytes(), runs[1].Bytes()) {
+			t.Errorf("%s: two runs differ", format)
+		}
+	}
+}
+
+// TestABaselineHidesWhatIsKnown: what is new is reported, and what is gone too.
+func TestABaselineHidesWhatIsKnown(t *testing.T) {
+	dir := t.TempDir()
+	policy, known := filepath.Join(dir, "p.yaml"), filepath.Join(dir, "known.json")
+	run := func(text string, args ...string) int {
+		t.Helper()
+		if err := os.WriteFile(policy, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		command := lint.Command{Stdout: io.Discard, Stderr: io.Discard}
+		return command.Main(append(args, policy))
+	}
+	const before = "apiVersion: redress/v1\nkind: Policy\nname: p\nclassify:\n  - use: std.http\nretry: {strategy: {linear: {max: 5s}}}\n"
+	if exit := run(before, "baseline", "--to", known); exit != 0 {
+		t.Fatalf("baseline ended with %d", exit)
+	}
+	for _, row := range []struct {
+		name, text string
+		exit       int
+	}{
+		{"the same", before, 0},
+		{"further down", "# a comment\n\n" + before, 0},
+		{"something new", strings.Replace(before, "max: 5s", "max: 500s", 1), 1},
+		{"something gone", strings.Replace(before, "linear", "full_jitter", 1), 1},
+		{"a set that does not load", strings.Replace(before, "retry", "retyr", 1), 1},
+	} {
+		if exit := run(row.text, "--fail-on=info", "--baseline", known); exit != row.exit {
+			t.Errorf("%s: ended with %d, want %d", row.name, exit, row.exit)
+		}
+	}
+}
+
+// TestFixMendsAndLeavesTheRest: a second run finds nothing that can be mended.
+func TestFixMendsAndLeavesTheRest(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.yaml")
+	const broken = "apiVersion: redress/v1\nkind: Policy\nname: p # stays\nclassify:\n  - {id: a, when: err.statsu == 410, class: PERMANET}\n  - id: b\n    when: !has(err.code)\n    class: TRANSIENT\nretyr: {deadline: 10s}\n"
+	const mended = "apiVersion: redress/v1\nkind: Policy\nname: p # stays\nclassify:\n  - {id: a, when: err.status == 410, class: PERMANENT}\n  - id: b\n    when: '!has(err.code)'\n    class: TRANSIENT\nretry: {deadline: 10s}\n"
+	if err := os.WriteFile(path, []byte(broken), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // what hides behind one mistake comes with the next run
+		command := lint.Command{Stdout: io.Discard, Stderr: io.Discard}
+		command.Main([]string{"--fix", path})
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != mended {
+		t.Errorf("mended to\n%s", got)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file's mode has changed: %v, %v", info.Mode(), err)
+	}
+}
+
+// TestInitWritesWhatPassesAtOnce: for every pack, and never over what is there.
+func TestInitWritesWhatPassesAtOnce(t *testing.T) {
+	for _, pack := range interp.Packs() {
+		dir := filepath.Join(t.TempDir(), "policies")
+		for i, row := range []struct {
+			args []string
+			exit int
+		}{
+			{[]string{"init", "--pack", pack, dir}, 0},
+			{[]string{"--no-config", "--fail-on=info", dir}, 0},
+			{[]string{"fmt", "--no-config", "--check", dir}, 0},
+			{[]string{"test", "--no-config", "--min-coverage=100", dir}, 0},
+			{[]string{"init", "--pack", pack, dir}, 2},
+		} {
+			var out bytes.Buffer
+			command := lint.Command{Stdout: &out, Stderr: &out}
+			if got := command.Main(row.args); got != row.exit {
+				t.Errorf("%s, step %d: redress-lint %q ended with %d, want %d:\n%s", pack, i, row.args, got, row.exit, &out)
+			}
+		}
 	}
 }

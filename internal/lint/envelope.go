@@ -65,20 +65,20 @@ func printEnvelope(w io.Writer, e *analysis.Envelope, p *interp.Policy) {
 		line += fmt.Sprintf(", each attempt %v", e.AttemptTimeout)
 	}
 	fmt.Fprintln(w, line)
-	fmt.Fprintf(w, "  %-12s %8s  %-24s %-10s %-22s %s\n", "class", "attempts", "stops with", "longest", "strategy", "sleeps before attempts 2, 3, ...")
+	fmt.Fprintf(w, "  %-14s %8s  %-24s %-10s %-22s %s\n", "class", "attempts", "stops with", "longest", "strategy", "sleeps before attempts 2, 3, ...")
 	for _, c := range e.Classes {
 		name := c.Class.String()
 		if !gives(p, name) {
 			name = "(" + strings.ToLower(name) + ")"
 		}
-		fmt.Fprintf(w, "  %-12s %8d  %-24s %-10v %-22s %s\n", name, c.Attempts, c.Stop, round(c.Longest), strings.Join(slices.Compact(slices.Clone(c.Strategies)), ", "), sleeps(c))
+		fmt.Fprintf(w, "  %-14s %8d  %-24s %-10v %-22s %s\n", name, c.Attempts, c.Stop, round(c.Longest), strings.Join(slices.Compact(slices.Clone(c.Strategies)), ", "), sleeps(c))
 		if c.NeverStart > 0 {
-			fmt.Fprintf(w, "  %-12s attempt %d can never start: the sleeps before it are as long as the deadline\n", "", c.NeverStart)
+			fmt.Fprintf(w, "  %-14s attempt %d can never start: the sleeps before it are as long as the deadline\n", "", c.NeverStart)
 		} else if c.CutOff > 0 {
-			fmt.Fprintf(w, "  %-12s attempt %d cannot start if those before it take %v each\n", "", c.CutOff, e.AttemptTimeout)
+			fmt.Fprintf(w, "  %-14s attempt %d cannot start if those before it take %v each\n", "", c.CutOff, e.AttemptTimeout)
 		}
 		if c.Hint > 0 && c.Attempts > 1 {
-			fmt.Fprintf(w, "  %-12s follows a Retry-After of up to %v\n", "", c.Hint)
+			fmt.Fprintf(w, "  %-14s follows a Retry-After of up to %v\n", "", c.Hint)
 		}
 	}
 	if b := p.Spec().Breaker; b != nil {

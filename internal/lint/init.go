@@ -96,7 +96,7 @@ classify:                      # the first rule that holds decides
   - id: own-code
     when: %[3]s
     class: %[4]s
-  - use: %[2]s              # redress-lint show %[2]s prints it
+  - use: %-21[2]s # redress-lint show %[2]s prints it
 
 retry:
   deadline: 30s                # all attempts and all sleeps

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/redress-policy/redress/dsl"
+	"github.com/redress-policy/redress/internal/report"
 )
 
 const functionsUsage = "a strategy function that the program registers with redress.WithStrategy; `NAME`, may be repeated"
@@ -34,6 +35,12 @@ func (c *Command) lint(args []string) error {
 	if err != nil {
 		return err
 	}
+	defer func() { // a defect: programs that read the report are told, and Main goes on
+		if p := recover(); p != nil {
+			c.emit(machine(sinks), &report.Run{Version: Version(), Failure: fmt.Sprintf("internal error: %v", p), ExitCode: ExitInternal})
+			panic(p)
+		}
+	}()
 	o, err := c.run(&r, paths, *failOn, *baseline)
 	if err != nil {
 		return c.failed(sinks, err)

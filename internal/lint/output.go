@@ -75,11 +75,12 @@ func (c *Command) write(sinks []sink, o *outcome) error {
 // failed reports that the run could not be carried out: programs that read the report
 // must not take it for a clean one.
 func (c *Command) failed(sinks []sink, err error) error {
-	machine := slices.DeleteFunc(slices.Clone(sinks), func(s sink) bool { return s.format == "text" })
-	if len(machine) == 0 {
-		return err
-	}
-	return errors.Join(err, c.emit(machine, &report.Run{Version: Version(), Failure: err.Error(), ExitCode: ExitUsage}))
+	return errors.Join(err, c.emit(machine(sinks), &report.Run{Version: Version(), Failure: err.Error(), ExitCode: ExitUsage}))
+}
+
+// machine are the sinks that programs read.
+func machine(sinks []sink) []sink {
+	return slices.DeleteFunc(slices.Clone(sinks), func(s sink) bool { return s.format == "text" })
 }
 
 func (c *Command) emit(sinks []sink, run *report.Run) error {
