@@ -769,7 +769,7 @@ func TestDocsNameEveryFlag(t *testing.T) {
 	}
 	lint := filepath.Join(buildLint(t), "redress-lint")
 	flags := regexp.MustCompile(`(?m)^  --([a-z-]+)`)
-	for _, verb := range []string{"lint", "test", "explain", "envelope", "diff", "fmt", "baseline"} {
+	for _, verb := range []string{"lint", "test", "explain", "envelope", "diff", "fmt", "baseline", "import"} {
 		help, err := exec.Command(lint, verb, "--help").Output()
 		if err != nil {
 			t.Fatal(err)

@@ -17,29 +17,30 @@ var packFiles embed.FS
 const packPrefix = "std."
 
 var builtInPacks struct {
-	once   sync.Once
-	byName map[string]*pack
+	sync.Mutex
+	compiler *setCompiler // made when the first pack is asked for
 }
 
-// builtIn returns the built-in packs, which are compiled when the first is asked for.
-func builtIn() map[string]*pack {
-	builtInPacks.once.Do(func() {
+// builtIn returns a built-in pack, which is compiled when it is first asked for; nil if
+// there is none of that name.
+func builtIn(name string) *pack {
+	b := &builtInPacks
+	b.Lock()
+	defer b.Unlock()
+	if b.compiler == nil {
 		var sources []*dsl.Source
 		for _, name := range Packs() {
 			text, _ := PackSource(name)
 			sources = append(sources, dsl.NewSource(name+".yaml", text))
 		}
 		set, found := dsl.ParseSet(sources)
-		c := &setCompiler{set: set, packs: map[string]*pack{}, builtIn: true}
-		for _, name := range Packs() {
-			c.pack(name)
-		}
-		if err := append(found, c.found...).Err(); err != nil {
-			panic(fmt.Sprintf("interp: built-in packs: %v", err))
-		}
-		builtInPacks.byName = c.packs
-	})
-	return builtInPacks.byName
+		b.compiler = &setCompiler{set: set, packs: map[string]*pack{}, builtIn: true, found: found}
+	}
+	p := b.compiler.pack(name)
+	if err := b.compiler.found.Err(); err != nil {
+		panic(fmt.Sprintf("interp: built-in packs: %v", err))
+	}
+	return p
 }
 
 // Packs returns the names of the built-in rule packs, sorted.

@@ -52,7 +52,7 @@ func (c *setCompiler) pack(name string) *pack {
 		return p
 	}
 	if strings.HasPrefix(name, packPrefix) && !c.builtIn {
-		return builtIn()[name]
+		return builtIn(name)
 	}
 	doc, from := c.set.Find("Classifier", name), origin{pack: name, builtIn: c.builtIn}
 	if doc == nil {

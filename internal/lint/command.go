@@ -44,6 +44,7 @@ func verbs() []verb {
 		{"envelope", "PATH…", "print what calls can cost at most: attempts, time, sleeps", (*Command).envelope},
 		{"fmt", "PATH…", "write policy files in their canonical form", (*Command).format},
 		{"diff", "OLD NEW", "say for which failures two versions of policies decide differently", (*Command).diff},
+		{"import", "--from SYSTEM FILE", "make policies of what gRPC, Envoy, Istio, resilience4j or Polly are told", (*Command).importing},
 		{"init", "[FOLDER]", "write a first policy with its tests", (*Command).init},
 		{"rules", "[RULE…]", "list what can be found, or explain some of it", (*Command).rules},
 		{"baseline", "PATH…", "write the findings of today as known ones", (*Command).baseline},

@@ -119,6 +119,10 @@ func TestExitCodesAreAContract(t *testing.T) {
 		{"a rule", []string{"rules", "no-jitter"}, 0, "**Why.**", ""},
 		{"no rule", []string{"rules", "RD000"}, 2, "", "no rule is called"},
 		{"baseline", []string{"baseline", jittery}, 0, `"fingerprint"`, ""},
+		{"import without a system", []string{"import", good}, 2, "", "--from"},
+		{"import from an unknown system", []string{"import", "--from=envoi", good}, 2, "", "did you mean envoy?"},
+		{"import of what is something else", []string{"import", "--from=grpc", good}, 2, "", "policy.yaml"},
+		{"import", []string{"import", "--from=grpc", "../importer/testdata/grpc/" + firstOf("../importer/testdata/grpc")}, 0, "kind: Policy", "exact"},
 		{"completion", []string{"completion", "bash"}, 0, "complete", ""},
 		{"completion of an unknown shell", []string{"completion", "tcsh"}, 2, "", "bash, zsh and fish"},
 		{"suggestions", []string{"test", "--suggest", jittery}, 0, "expect: {rule: gone", ""},
@@ -228,4 +232,10 @@ func TestInitWritesWhatPassesAtOnce(t *testing.T) {
 			}
 		}
 	}
+}
+
+// firstOf is the first input of a folder of the importer's.
+func firstOf(folder string) string {
+	names, _ := filepath.Glob(filepath.Join(folder, "*.json"))
+	return filepath.Base(names[0])
 }
