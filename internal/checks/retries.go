@@ -196,12 +196,12 @@ func (p *policy) cannotFit(c analysis.ClassBounds, first int, never bool) {
 		slept += s.Least
 	}
 	if never {
-		d := p.report(dsl.CodeDeadline, at, fmt.Sprintf("raise the deadline, sleep shorter, or make %d attempts", first-1), "attempt %d of %d can never start: the sleeps before it take at least %v, and the deadline is %v", first, c.Attempts, slept, p.spec.Deadline)
+		d := p.report(dsl.CodeDeadline, at, fmt.Sprintf("raise the deadline, sleep shorter, or make %s", count(first-1, "attempt")), "attempt %d of %d can never start: the sleeps before it take at least %v, and the deadline is %v", first, c.Attempts, slept, p.spec.Deadline)
 		d.Notes = append(d.Notes, fmt.Sprintf("sleeps after failures of class %s: %s", c.Class, leastSleeps(c.Sleeps[:first-1])))
 		return
 	}
 	timeout := p.spec.AttemptTimeout
-	d := p.report(dsl.CodeDeadline, at, fmt.Sprintf("raise the deadline, shorten attempt_timeout, or make %d attempts", first-1), "attempt %d of %d cannot start when attempts time out: %d × %v and at least %v of sleeps are %v, and the deadline is %v",
+	d := p.report(dsl.CodeDeadline, at, fmt.Sprintf("raise the deadline, shorten attempt_timeout, or make %s", count(first-1, "attempt")), "attempt %d of %d cannot start when attempts time out: %d × %v and at least %v of sleeps are %v, and the deadline is %v",
 		first, c.Attempts, first-1, timeout, slept, time.Duration(first-1)*timeout+slept, p.spec.Deadline)
 	d.Severity = dsl.Warning
 	d.Notes = append(d.Notes, fmt.Sprintf("sleeps after failures of class %s: %s", c.Class, leastSleeps(c.Sleeps[:first-1])))

@@ -503,7 +503,6 @@ func (s *spring) read(n *node, became string) *exceptions {
 type exceptions struct {
 	retryOn
 	all     bool
-	classes []string // of failures that a breaker counts
 }
 
 type exception struct {

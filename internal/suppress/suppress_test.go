@@ -51,8 +51,7 @@ func TestCommentsSilenceWhatTheyAreFor(t *testing.T) {
 					break
 				}
 				at += i + 1
-				id := string(src.Bytes[at : at+5])
-				found = append(found, dsl.Diagnostic{Range: dsl.Range{Source: src, Start: at - 1, End: at + 5}, Code: codes[id], Message: "m"})
+				found = append(found, dsl.Diagnostic{Range: dsl.Range{Source: src, Start: at - 1, End: at + 5}, Code: codes[string(src.Bytes[at:at+5])], Message: "m"})
 			}
 			kept, silenced := suppress.Apply([]*dsl.Source{src}, found, today, func(_ string, code dsl.Code) bool { return code.ID != "RD602" })
 			var left, reasons []string
