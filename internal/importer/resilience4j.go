@@ -502,7 +502,7 @@ func (s *spring) read(n *node, became string) *exceptions {
 // exceptions are conditions from names of classes.
 type exceptions struct {
 	retryOn
-	all     bool
+	all bool
 }
 
 type exception struct {
