@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"internal/config":     {"dsl", "gopkg.in/yaml.v3", "internal/rules"},
 	"internal/lint":       {"dsl", "schema", "interp", "engine", "internal/analysis", "internal/checks", "internal/config", "internal/format", "internal/importer", "internal/load", "internal/report", "internal/rules", "internal/scenario", "internal/suppress"},
 	"cmd/redress-lint":    {"internal/lint"},
+	"bench":               {"internal/lint"},
 	".":                   {"dsl", "interp", "engine", "internal/load"},
 	"redresstest":         {"dsl", "engine", "interp", "internal/load", "internal/scenario", "internal/virtual"},
 	"examples/quickstart": {"."},
