@@ -98,34 +98,9 @@ func (r *request) analyse(paths []string, stdin io.Reader) (*outcome, error) {
 		return nil, err
 	}
 	functions := slices.Concat([]string(r.functions), o.config.Functions)
-	on := func(file string, code dsl.Code) bool {
-		_, is := o.level(wanted, file, dsl.Diagnostic{Code: code})
-		return is
-	}
 	for _, set := range sets {
-		result := load.Sources(set.sources, options(functions))
-		found := result.Diagnostics
-		if !found.HasErrors() {
-			found = append(found, checks.Check(result.Set, result.Program, environmentsFor(environments, result))...)
-		}
-		var leveled dsl.Diagnostics
-		for _, d := range found {
-			file := ""
-			if d.Range.Source != nil {
-				file = d.Range.Source.Name
-			}
-			if severity, is := o.level(wanted, file, d); is {
-				d.Severity = severity
-				leveled = append(leveled, d)
-			}
-		}
-		kept, silenced := suppress.Apply(set.sources, leveled, time.Now(), on)
-		for _, d := range kept {
-			if severity, is := o.level(wanted, d.Range.Source.Name, d); is {
-				d.Severity = severity
-				o.found = append(o.found, d)
-			}
-		}
+		result, kept, silenced := o.check(set.sources, functions, wanted, environments)
+		o.found = append(o.found, kept...)
 		o.silenced = append(o.silenced, silenced...)
 		o.sources = append(o.sources, set.sources...)
 		o.sets = append(o.sets, loadedSet{set.sources, result})
@@ -134,6 +109,38 @@ func (r *request) analyse(paths []string, stdin io.Reader) (*outcome, error) {
 		}
 	}
 	return o, knownPolicies(environments, o.sets)
+}
+
+// check loads and checks one set, and applies the levels and suppressions.
+func (o *outcome) check(sources []*dsl.Source, functions []string, wanted map[string]bool, environments []*dsl.Document) (*load.Result, dsl.Diagnostics, []suppress.Silenced) {
+	result := load.Sources(sources, options(functions))
+	found := result.Diagnostics
+	if !found.HasErrors() {
+		found = append(found, checks.Check(result.Set, result.Program, environmentsFor(environments, result))...)
+	}
+	on := func(file string, code dsl.Code) bool {
+		_, is := o.level(wanted, file, dsl.Diagnostic{Code: code})
+		return is
+	}
+	kept, silenced := suppress.Apply(sources, o.leveled(wanted, found), time.Now(), on)
+	return result, o.leveled(wanted, kept), silenced
+}
+
+// leveled gives findings the severity that flags and config say, and leaves out what is
+// not looked for.
+func (o *outcome) leveled(wanted map[string]bool, found dsl.Diagnostics) dsl.Diagnostics {
+	var kept dsl.Diagnostics
+	for _, d := range found {
+		file := ""
+		if d.Range.Source != nil {
+			file = d.Range.Source.Name
+		}
+		if severity, is := o.level(wanted, file, d); is {
+			d.Severity = severity
+			kept = append(kept, d)
+		}
+	}
+	return kept
 }
 
 // knownPolicies refuses environments that name policies which no set has.

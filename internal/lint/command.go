@@ -50,6 +50,7 @@ func verbs() []verb {
 		{"baseline", "PATH…", "write the findings of today as known ones", (*Command).baseline},
 		{"show", "NAME", "print a built-in rule pack, or list them all", (*Command).show},
 		{"schema", "", "print the JSON Schema of policy files", (*Command).schema},
+		{"lsp", "", "serve an editor: the Language Server Protocol on standard input and output", (*Command).languageServer},
 		{"completion", "SHELL", "print completions for bash, zsh or fish", (*Command).completion},
 		{"version", "", "print the version", (*Command).version},
 	}

@@ -1,0 +1,74 @@
+package lint
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"strings"
+
+	"github.com/redress-policy/redress/dsl"
+	"github.com/redress-policy/redress/internal/analysis"
+	"github.com/redress-policy/redress/internal/format"
+	"github.com/redress-policy/redress/internal/load"
+	"github.com/redress-policy/redress/internal/lsp"
+)
+
+// languageServer serves an editor on standard input and output.
+func (c *Command) languageServer(args []string) error {
+	var r request
+	flags := flag.NewFlagSet("lsp", flag.ContinueOnError)
+	r.flags(flags)
+	rest, err := c.parse(flags, args)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		return usagef("lsp takes no arguments: the editor says what to look at")
+	}
+	wanted, err := r.wanted()
+	if err != nil {
+		return err
+	}
+	settings, err := r.readConfig()
+	if err != nil {
+		return err
+	}
+	environments, err := r.readEnvironments(settings)
+	if err != nil {
+		return err
+	}
+	o := &outcome{config: settings}
+	functions := append([]string(r.functions), settings.Functions...)
+	code, err := lsp.Serve(context.Background(), c.stdin(), c.Stdout, lsp.Options{
+		Version: Version(),
+		Check: func(sources []*dsl.Source) dsl.Diagnostics {
+			_, kept, _ := o.check(sources, functions, wanted, environments)
+			return kept
+		},
+		Envelope: func(sources []*dsl.Source, policy string) string { return envelopeOf(sources, functions, policy) },
+		Format:   format.Format,
+	})
+	if err != nil {
+		return err
+	}
+	if code != 0 {
+		return errors.New("the editor went away without saying so")
+	}
+	return nil
+}
+
+// envelopeOf is the envelope of a policy in Markdown, "" if the set does not load.
+func envelopeOf(sources []*dsl.Source, functions []string, policy string) string {
+	result := load.Sources(sources, options(functions))
+	if result.Diagnostics.HasErrors() {
+		return ""
+	}
+	p := result.Program.Policy(policy)
+	if p == nil {
+		return ""
+	}
+	var b bytes.Buffer
+	printEnvelope(&b, analysis.EnvelopeOf(p), p)
+	return "```text\n" + strings.TrimRight(b.String(), "\n") + "\n```"
+}
