@@ -14,10 +14,15 @@ import (
 	"github.com/redress-policy/redress/interp"
 )
 
-// Check looks at a set that loads. The environments are those of the set and of the
-// command line.
-func Check(set *dsl.Set, program *interp.Program, environments []*dsl.Document) dsl.Diagnostics {
-	c := &checker{set: set, program: program, environments: environments, written: map[dsl.Range]*dsl.Rule{}, used: map[*dsl.Document]bool{}}
+// Options say what to look for.
+type Options struct {
+	Environments []*dsl.Document // beside those of the set
+	Tests        bool            // run the tests of the set, to find rules that they leave out
+}
+
+// Check looks at a set that loads.
+func Check(set *dsl.Set, program *interp.Program, opts Options) dsl.Diagnostics {
+	c := &checker{set: set, program: program, opts: opts, environments: opts.Environments, written: map[dsl.Range]*dsl.Rule{}, used: map[*dsl.Document]bool{}}
 	for doc := range set.All() {
 		c.noteRules(doc)
 		if doc.Environment != nil {
@@ -42,6 +47,7 @@ func Check(set *dsl.Set, program *interp.Program, environments []*dsl.Document) 
 type checker struct {
 	set          *dsl.Set
 	program      *interp.Program
+	opts         Options
 	environments []*dsl.Document
 	policies     []*policy
 	written      map[dsl.Range]*dsl.Rule // by the range of the rule
@@ -225,6 +231,9 @@ func (p *policy) tests() {
 	}
 	if len(tests) == 0 {
 		p.report(dsl.CodePolicyUntested, p.doc.Name.Range, "redress-lint test --suggest writes the first ones", "no PolicyTest of the set tests %s", p.Name())
+		return
+	}
+	if !p.opts.Tests {
 		return
 	}
 	covered := p.coverage().of(p.Policy)

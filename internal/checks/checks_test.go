@@ -18,7 +18,7 @@ func check(sources ...*dsl.Source) dsl.Diagnostics {
 	result := load.Sources(sources, interp.Options{Strategies: map[string]engine.Strategy{"my-backoff": engine.Immediate{}}})
 	found := result.Diagnostics
 	if !found.HasErrors() {
-		found = append(found, checks.Check(result.Set, result.Program, nil)...)
+		found = append(found, checks.Check(result.Set, result.Program, checks.Options{Tests: true})...)
 	}
 	return found
 }

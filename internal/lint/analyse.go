@@ -115,12 +115,13 @@ func (r *request) analyse(paths []string, stdin io.Reader) (*outcome, error) {
 func (o *outcome) check(sources []*dsl.Source, functions []string, wanted map[string]bool, environments []*dsl.Document) (*load.Result, dsl.Diagnostics, []suppress.Silenced) {
 	result := load.Sources(sources, options(functions))
 	found := result.Diagnostics
-	if !found.HasErrors() {
-		found = append(found, checks.Check(result.Set, result.Program, environmentsFor(environments, result))...)
-	}
 	on := func(file string, code dsl.Code) bool {
 		_, is := o.level(wanted, file, dsl.Diagnostic{Code: code})
 		return is
+	}
+	if !found.HasErrors() {
+		untested := slices.ContainsFunc(sources, func(s *dsl.Source) bool { return on(s.Name, dsl.CodeRuleUntested) })
+		found = append(found, checks.Check(result.Set, result.Program, checks.Options{Environments: environmentsFor(environments, result), Tests: untested})...)
 	}
 	kept, silenced := suppress.Apply(sources, o.leveled(wanted, found), time.Now(), on)
 	return result, o.leveled(wanted, kept), silenced
