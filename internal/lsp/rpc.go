@@ -52,7 +52,6 @@ type message struct {
 }
 
 func (m *message) isRequest() bool  { return m.Method != nil && m.ID != nil }
-func (m *message) isResponse() bool { return m.Method == nil && m.ID != nil }
 
 // parseMessage reads one message. With an error comes the id to answer to, if it
 // could be read.
