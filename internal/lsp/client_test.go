@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -284,8 +283,6 @@ func expectLines(t *testing.T, what string, got []string, want ...string) {
 		t.Errorf("%s:\n got\n  %s\n want\n  %s", what, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
 	}
 }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 func utf16Of(text string) []uint16 { return utf16.Encode([]rune(text)) }
 func textOf(units []uint16) string { return string(utf16.Decode(units)) }

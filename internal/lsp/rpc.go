@@ -51,7 +51,7 @@ type message struct {
 	Error   *rpcError       `json:"error"`
 }
 
-func (m *message) isRequest() bool  { return m.Method != nil && m.ID != nil }
+func (m *message) isRequest() bool { return m.Method != nil && m.ID != nil }
 
 // parseMessage reads one message. With an error comes the id to answer to, if it
 // could be read.
