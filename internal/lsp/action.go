@@ -86,19 +86,25 @@ func (s *server) formatting(params *documentParams) (any, *rpcError) {
 	if b == nil {
 		return nil, fail
 	}
-	before := b.index.text
-	formatted, err := s.opts.Format(b.name, []byte(before))
-	if err != nil {
-		return nil, failf(codeRequestFailed, "not formatted: %v", err)
-	}
-	after := string(formatted)
+	name, index, enc, format := b.name, b.index, s.enc, s.opts.Format
+	return job{of: b, work: func() (any, *rpcError) {
+		formatted, err := format(name, []byte(index.text))
+		if err != nil {
+			return nil, failf(codeRequestFailed, "not formatted: %v", err)
+		}
+		return difference(index, string(formatted), enc), nil
+	}}, nil
+}
+
+// difference is the edit that makes a text another, none if they are the same.
+func difference(index *textIndex, after string, enc encoding) []textEdit {
+	before := index.text
 	if after == before {
-		return []textEdit{}, nil
+		return []textEdit{}
 	}
 	start := commonPrefix(before, after)
 	end := commonSuffix(before[start:], after[start:])
-	edit := textEdit{b.index.span(start, len(before)-end, s.enc), after[start : len(after)-end]}
-	return []textEdit{edit}, nil
+	return []textEdit{{index.span(start, len(before)-end, enc), after[start : len(after)-end]}}
 }
 
 // commonPrefix is the length of the whole lines with which both texts begin.

@@ -200,9 +200,8 @@ type mapper struct {
 }
 
 type mapped struct {
-	uri    string
-	buffer *buffer // nil if it is not open
-	index  *textIndex
+	uri   string
+	index *textIndex
 }
 
 func (s *server) newMapper(sources []*dsl.Source) *mapper {
@@ -224,8 +223,8 @@ func (m *mapper) file(source *dsl.Source) *mapped {
 	}
 	if m.files[known] == nil {
 		f := &mapped{uri: m.s.uriOf(known.Name)}
-		if f.buffer = m.s.buffers[f.uri]; f.buffer != nil {
-			f.index = f.buffer.index
+		if b := m.s.buffers[f.uri]; b != nil {
+			f.index = b.index
 		} else {
 			f.index = newIndex(string(known.Bytes), true)
 		}

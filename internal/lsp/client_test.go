@@ -57,6 +57,7 @@ func session(t *testing.T, opts lsp.Options, capabilities string, files map[stri
 			t.Fatalf("initialize: %v", fail)
 		}
 		c.notify("initialized", `{}`)
+		synctest.Wait()
 		test(c)
 		c.request("shutdown", "null")
 		c.notify("exit", "null")
@@ -286,3 +287,18 @@ func expectLines(t *testing.T, what string, got []string, want ...string) {
 
 func utf16Of(text string) []uint16 { return utf16.Encode([]rune(text)) }
 func textOf(units []uint16) string { return string(utf16.Decode(units)) }
+
+func encode(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// write changes a file on disk.
+func (c *client) write(name, text string) {
+	if err := os.WriteFile(filepath.Join(c.folder, name), []byte(text), 0o644); err != nil {
+		c.t.Fatal(err)
+	}
+}

@@ -59,7 +59,7 @@ type set struct {
 }
 
 // isPolicyText recognises the documents of the language.
-var isPolicyText = regexp.MustCompile(`(?m)^[\s{,]*["']?apiVersion["']?[ \t]*:[ \t]*["']?redress/`)
+var isPolicyText = regexp.MustCompile(`(?m)(?:^|[{,])[ \t]*["']?apiVersion["']?[ \t]*:[ \t]*["']?redress/`)
 
 // contains reports whether loading a folder would read a file.
 func contains(root, path string) bool {

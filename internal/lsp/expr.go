@@ -124,7 +124,7 @@ func chainAt(tokens []token, i int) []string {
 	return chain
 }
 
-// A exprField is a name that expressions read.
+// An exprField is a name that expressions read.
 type exprField struct {
 	name, typ, about string
 	results          bool // results have it, too
@@ -155,7 +155,7 @@ var causeFields = []exprField{
 	{"status", "int", "The status of this error, 0 if it has none.", false},
 }
 
-// names are what expressions begin with.
+// exprNames are what expressions begin with, and where.
 var exprNames = []struct {
 	exprField
 	sites []role
@@ -173,7 +173,7 @@ var exprNames = []struct {
 	{exprField{"retry_after", "duration", "The hint that the rule gave, 0s if none.", false}, []role{selectExpr, varsExpr}},
 }
 
-// A exprFunc is a function or a method of expressions.
+// An exprFunc is a function or a method of expressions.
 type exprFunc struct {
 	name, form, about string
 }

@@ -61,12 +61,12 @@ func (s *server) hover(params *positionParams) (any, *rpcError) {
 	}
 	if policy := p.policyOfNameLine(); policy != "" && s.opts.Envelope != nil {
 		base, sources, envelope := s.hoverSchema(p), s.sourcesOf(p.buffer.set), s.opts.Envelope
-		return job{work: func() any {
+		return job{work: func() (any, *rpcError) {
 			text := strings.TrimSpace(envelope(slices.Clone(sources), policy))
 			if base != nil && text != "" {
 				base.Contents.Value += "\n\n" + text
 			}
-			return base
+			return base, nil
 		}}, nil
 	}
 	var h *hover

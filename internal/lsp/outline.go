@@ -67,7 +67,7 @@ func (d *docOutline) at(path ...string) *node {
 	return n
 }
 
-// A rule is an entry of classify, classify_result or select that has an id.
+// A ruleOutline is an entry of classify, classify_result or select that has an id.
 type ruleOutline struct {
 	id, class, when string
 	node, idNode    *node

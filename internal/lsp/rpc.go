@@ -20,17 +20,18 @@ const (
 
 // The error codes of JSON-RPC and LSP.
 const (
-	codeParseError     = -32700
-	codeInvalidRequest = -32600
-	codeMethodNotFound = -32601
-	codeInvalidParams  = -32602
-	codeInternalError  = -32603
-	codeNotInitialized = -32002
-	codeRequestFailed  = -32803
-	codeCancelled      = -32800
+	codeParseError      = -32700
+	codeInvalidRequest  = -32600
+	codeMethodNotFound  = -32601
+	codeInvalidParams   = -32602
+	codeInternalError   = -32603
+	codeNotInitialized  = -32002
+	codeRequestFailed   = -32803
+	codeCancelled       = -32800
+	codeContentModified = -32801
 )
 
-// A rpcError is the error of a response.
+// An rpcError is the error of a response.
 type rpcError struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
@@ -162,7 +163,7 @@ func readLine(r *bufio.Reader, limit int) (string, error) {
 }
 
 func endEarly(err error) error {
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return errors.New("the input ends within a message")
 	}
 	return err

@@ -4,8 +4,8 @@
 // It speaks the part of LSP 3.17 that this needs, over any reader and writer.
 //
 // One goroutine owns all state and handles messages in their order. Checks of sets,
-// and envelopes, which may take a while, run beside it on immutable sources; their
-// results come back through channels, so there is no lock but that of the list of
+// envelopes and formatting, which may take a while, run beside it on immutable
+// sources; their results come back through channels, so there is no lock but that of the list of
 // open requests.
 package lsp
 
@@ -28,8 +28,9 @@ import (
 type Options struct {
 	// Version is told to the client.
 	Version string
-	// Check says what is wrong with a set; nil means what loading it says. The
-	// ranges of findings must stand in the sources that it was given.
+	// Check says what is wrong with a set; nil means what loading it says. Findings
+	// whose ranges stand in sources of other names, or in none, are
+	// shown at the beginning of the first.
 	Check func(sources []*dsl.Source) dsl.Diagnostics
 	// Envelope says in Markdown what a policy does at most; it is shown where the
 	// pointer rests on the policy's name. It may be nil, and may return "".
@@ -43,7 +44,7 @@ type Options struct {
 // understood any more or the output not be written; the end of either of the three is
 // none.
 //
-// Check, Envelope and Format are called one at a time each. A panic in them is
+// Check, and Envelope or Format, are called one at a time. A panic in them is
 // reported to the client, and the server goes on. Serve returns after those have that
 // are under way. If ctx ended first, the goroutine that reads in ends when its Read
 // returns; close in to make sure.
@@ -165,7 +166,7 @@ func (s *server) exitCode() int {
 }
 
 // read hands over messages until the input ends, the client says exit or stop closes.
-// Cancellations act at once, also on requests that still wait for their turn.
+// A cancellation ends the context of its request at once.
 func (s *server) read(in io.Reader, messages chan<- incoming, stop <-chan struct{}) {
 	r := bufio.NewReader(in)
 	for {
@@ -389,13 +390,18 @@ func (s *server) write(m any) {
 type job struct {
 	id   json.RawMessage
 	ctx  context.Context
-	work func() any
+	work func() (any, *rpcError)
+	of   *buffer // whose text the answer needs to be of, nil if that does not matter
 
+	source *dsl.Source // of the buffer, when the job was queued
 	result any
 	fail   *rpcError
 }
 
 func (s *server) queue(j job) {
+	if j.of != nil {
+		j.source = j.of.source
+	}
 	s.jobs = append(s.jobs, j)
 	if len(s.jobs) == 1 {
 		s.startJob()
@@ -411,11 +417,14 @@ func (s *server) startJob() {
 			}
 			s.answered <- j
 		}()
-		j.result = j.work()
+		j.result, j.fail = j.work()
 	})
 }
 
 func (s *server) finishJob(done job) {
+	if done.fail == nil && done.of != nil && (s.buffers[done.of.uri] != done.of || done.of.source != done.source) {
+		done.fail = failf(codeContentModified, "the text has changed meanwhile")
+	}
 	if s.jobs[0].work != nil { // not cancelled meanwhile
 		s.respond(done.id, done.result, done.fail)
 	}

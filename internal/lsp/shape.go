@@ -103,7 +103,7 @@ type instance struct {
 	text string
 }
 
-// A shapes is all schemas that hold for one value, those that are nearer first.
+// Shapes are all schemas that hold for one value, those that are nearer first.
 type shapes []*shape
 
 // shapesOf is all that a schema says of a value: what it refers to, and the branches
