@@ -3,6 +3,7 @@ package dsl
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -18,17 +19,48 @@ type PrintOptions struct {
 func (d Diagnostic) Print(w io.Writer, opts PrintOptions) {
 	paint := painter(opts.Color)
 	severity := paint(severityColor[d.Severity], d.Severity.String()+":")
-	fmt.Fprintf(w, "%s %s %s %s\n", paint("1", d.Range.String()+":"), severity, d.Message, paint("2", "["+d.Code.ID+" "+d.Code.Slug+"]"))
+	fmt.Fprintf(w, "%s %s %s %s\n", paint("1", leading(d.Range.String())+":"), severity, oneLine(d.Message), paint("2", "["+d.Code.ID+" "+d.Code.Slug+"]"))
 	d.Range.printSnippet(w, func(s string) string { return paint(severityColor[d.Severity], s) })
 	for _, note := range d.Notes {
-		fmt.Fprintf(w, "  note: %s\n", note)
+		fmt.Fprintf(w, "  note: %s\n", oneLine(note))
 	}
 	if d.Help != "" {
-		fmt.Fprintf(w, "  help: %s\n", d.Help)
+		fmt.Fprintf(w, "  help: %s\n", oneLine(d.Help))
 	}
 	for _, r := range d.Related {
-		fmt.Fprintf(w, "  %s: %s\n", r.Range, r.Message)
+		fmt.Fprintf(w, "  %s: %s\n", leading(r.Range.String()), oneLine(r.Message))
 	}
+}
+
+// oneLine spells a text so that it stays on its line and sends a terminal nothing but
+// what it shows: line breaks, control characters and bytes that are no text are written
+// as in Go.
+func oneLine(text string) string {
+	if strings.IndexFunc(text, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for len(text) > 0 {
+		r, n := utf8.DecodeRuneInString(text)
+		if unicode.IsPrint(r) && (r != utf8.RuneError || n > 1) {
+			b.WriteString(text[:n])
+		} else {
+			quoted := strconv.Quote(text[:n])
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+		text = text[n:]
+	}
+	return b.String()
+}
+
+// leading spells a name with which a line begins: CI systems take a line that begins
+// with "::" or "##" for a command.
+func leading(name string) string {
+	name = oneLine(name)
+	if trimmed := strings.TrimLeft(name, " "); strings.HasPrefix(trimmed, "::") || strings.HasPrefix(trimmed, "##") {
+		return "./" + name
+	}
+	return name
 }
 
 var severityColor = [...]string{Error: "1;31", Warning: "1;33", Info: "1;36"}

@@ -15,6 +15,7 @@ import (
 	"github.com/redress-policy/redress/internal/checks"
 	"github.com/redress-policy/redress/internal/config"
 	"github.com/redress-policy/redress/internal/load"
+	"github.com/redress-policy/redress/internal/report"
 	"github.com/redress-policy/redress/internal/rules"
 	"github.com/redress-policy/redress/internal/suppress"
 )
@@ -49,7 +50,7 @@ type outcome struct {
 	sources   []*dsl.Source
 	found     dsl.Diagnostics
 	silenced  []suppress.Silenced
-	known     dsl.Diagnostics // of the baseline
+	known     []report.Suppressed // of the baseline
 	documents int
 	threshold dsl.Severity // the least that fails
 }

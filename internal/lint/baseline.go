@@ -53,7 +53,7 @@ func (o *outcome) applyBaseline(name string) error {
 		rule, _ := rules.Find(d.Code.ID)
 		if at, ok := known[prints[i]]; ok && !rule.Fixed {
 			used[at] = true
-			o.known = append(o.known, d)
+			o.known = append(o.known, report.Suppressed{Diagnostic: d, Kind: "external", Reason: "in the baseline", Fingerprint: prints[i]})
 			continue
 		}
 		kept = append(kept, d)

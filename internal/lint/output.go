@@ -52,12 +52,14 @@ func (c *Command) outputs(list []string) ([]sink, error) {
 // write reports an outcome.
 func (c *Command) write(sinks []sink, o *outcome) error {
 	run := &report.Run{Version: Version(), Findings: o.found, Files: o.sources, ExitCode: ExitClean}
-	for _, s := range o.silenced {
-		run.Suppressed = append(run.Suppressed, report.Suppressed{Diagnostic: s.Diagnostic, Kind: "inSource", Reason: s.Reason})
+	silenced := make(dsl.Diagnostics, len(o.silenced))
+	for i, s := range o.silenced {
+		silenced[i] = s.Diagnostic
 	}
-	for _, d := range o.known {
-		run.Suppressed = append(run.Suppressed, report.Suppressed{Diagnostic: d, Kind: "external", Reason: "in the baseline"})
+	for i, print := range report.Fingerprints(silenced) {
+		run.Suppressed = append(run.Suppressed, report.Suppressed{Diagnostic: silenced[i], Kind: "inSource", Reason: o.silenced[i].Reason, Fingerprint: print})
 	}
+	run.Suppressed = append(run.Suppressed, o.known...)
 	if slices.ContainsFunc(o.found, func(d dsl.Diagnostic) bool { return d.Severity <= o.threshold }) {
 		run.ExitCode = ExitFindings
 	}

@@ -37,7 +37,10 @@ func writeGitHub(w io.Writer, run *Run, _ Options) error {
 			place := ""
 			if d.Range.Source != nil {
 				start, end := d.Range.Position(), endOf(d.Range)
-				place = fmt.Sprintf("file=%s,line=%d,endLine=%d,col=%d,endColumn=%d,", githubProperty.Replace(fileOf(d.Range)), start.Line, end.Line, start.Column, end.Column)
+				place = fmt.Sprintf("file=%s,line=%d,endLine=%d,", githubProperty.Replace(fileOf(d.Range)), start.Line, end.Line)
+				if start.Line == end.Line { // GitHub refuses columns for more lines than one
+					place += fmt.Sprintf("col=%d,endColumn=%d,", start.Column, end.Column)
+				}
 			}
 			if _, err := fmt.Fprintf(w, "::%s %stitle=%s::%s\n", githubCommands[severity], place, githubProperty.Replace(d.Code.ID+" "+d.Code.Slug), githubData.Replace(message)); err != nil {
 				return err

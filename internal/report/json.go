@@ -106,7 +106,7 @@ func writeJSON(w io.Writer, run *Run, _ Options) error {
 		}
 	}
 	for _, s := range run.Suppressed {
-		r.Suppressed = append(r.Suppressed, jsonSuppressed{findingOf(s.Diagnostic, Fingerprint(s.Diagnostic, 0)), s.Kind, valid(s.Reason)})
+		r.Suppressed = append(r.Suppressed, jsonSuppressed{findingOf(s.Diagnostic, s.Fingerprint), s.Kind, valid(s.Reason)})
 	}
 	return encode(w, r)
 }
@@ -129,8 +129,8 @@ func findingOf(d dsl.Diagnostic, fingerprint string) jsonFinding {
 	for _, r := range d.Related {
 		f.Related = append(f.Related, jsonRelated{valid(r.Message), placeOf(r.Range)})
 	}
-	for _, fix := range d.Fixes {
-		one := jsonFix{Title: valid(fix.Title), Edits: []jsonEdit{}}
+	for _, fix := range fixesOf(d) {
+		one := jsonFix{Title: valid(fix.Title)}
 		for _, e := range fix.Edits {
 			one.Edits = append(one.Edits, jsonEdit{placeOf(e.Range), valid(e.Text)})
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -27,8 +28,9 @@ type Run struct {
 // A Suppressed is a finding that a comment or the baseline silences.
 type Suppressed struct {
 	dsl.Diagnostic
-	Kind   string // "inSource" or "external"
-	Reason string
+	Kind        string // "inSource" or "external"
+	Reason      string
+	Fingerprint string // of the finding among all that there were, suppressed or not
 }
 
 // A Test is the result of a policy test.
@@ -67,38 +69,65 @@ func writeText(w io.Writer, run *Run, opts Options) error {
 	return nil
 }
 
-// Fingerprint identifies a finding by its rule, its message and the lines that it
+// fingerprint identifies a finding by its rule, its message and the lines that it
 // speaks of, not by where they stand. Of equal findings in a file, repeat counts.
-func Fingerprint(d dsl.Diagnostic, repeat int) string {
+func fingerprint(d dsl.Diagnostic, repeat int) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n%s\n%s\n%d", fileOf(d.Range), d.Code.ID, d.Message, strings.Join(strings.Fields(lineOf(d.Range)), " "), repeat)
+	fmt.Fprintf(h, "%s\n%s\n%s\n%s\n%d", fileOf(d.Range), d.Code.ID, d.Message, strings.Join(strings.Fields(linesOf(d.Range)), " "), repeat)
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
-// Fingerprints returns those of findings in their order.
+// Fingerprints returns what identifies each of the findings of a run, in their order.
 func Fingerprints(found dsl.Diagnostics) []string {
 	seen := map[string]int{}
 	list := make([]string, len(found))
 	for i, d := range found {
-		first := Fingerprint(d, 0)
-		list[i] = Fingerprint(d, seen[first])
+		first := fingerprint(d, 0)
+		list[i] = fingerprint(d, seen[first])
 		seen[first]++
 	}
 	return list
 }
 
-// maxSnippet bounds the text of a line that is repeated, in bytes.
+// maxSnippet bounds a text of a source that is repeated, in bytes.
 const maxSnippet = 1000
 
-func lineOf(r dsl.Range) string {
+func snippet(text []byte) string {
+	if len(text) > maxSnippet {
+		text = text[:maxSnippet]
+		for end := len(text); end > 0 && end > len(text)-utf8.UTFMax; end-- { // not within a character
+			if utf8.RuneStart(text[end-1]) {
+				if !utf8.FullRune(text[end-1:]) {
+					text = text[:end-1]
+				}
+				break
+			}
+		}
+	}
+	return valid(string(text))
+}
+
+// linesOf is the text of the lines on which a range stands.
+func linesOf(r dsl.Range) string {
 	if r.Source == nil {
 		return ""
 	}
-	line := r.Source.Line(r.Position().Line)
-	if len(line) > maxSnippet {
-		line = line[:maxSnippet]
+	var text []byte
+	for line, last := r.Position().Line, endOf(r).Line; line <= last && len(text) <= maxSnippet; line++ {
+		if len(text) > 0 {
+			text = append(text, '\n')
+		}
+		text = append(text, r.Source.Line(line)...)
 	}
-	return valid(string(line))
+	return snippet(text)
+}
+
+// fixesOf returns the fixes of d that a reader can make: those that change something, and
+// only where a source says where.
+func fixesOf(d dsl.Diagnostic) []dsl.Fix {
+	return slices.DeleteFunc(slices.Clone(d.Fixes), func(f dsl.Fix) bool {
+		return len(f.Edits) == 0 || slices.ContainsFunc(f.Edits, func(e dsl.Edit) bool { return e.Range.Source == nil })
+	})
 }
 
 // fileOf is the name of the file, with slashes.

@@ -2,16 +2,21 @@ package report_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
 
@@ -53,7 +58,7 @@ func normal() *report.Run {
 		},
 		Suppressed: []report.Suppressed{{
 			Diagnostic: dsl.Diagnostic{Range: place(src, "max: 10s"), Code: dsl.CodeWaitTooLong, Severity: dsl.Warning, Message: "max 10s is above the deadline of 5s"},
-			Kind:       "inSource", Reason: "the deadline will grow",
+			Kind:       "inSource", Reason: "the deadline will grow", Fingerprint: "0123456789abcdef",
 		}},
 	}
 }
@@ -118,6 +123,32 @@ func withoutRules(t *testing.T, b *bytes.Buffer) {
 	}
 }
 
+// officialSARIF is the schema of SARIF 2.1.0 (errata 01) as OASIS publishes it. It is
+// read from a module that carries it, which Go fetches and verifies.
+func officialSARIF(t *testing.T) []byte {
+	t.Helper()
+	const module, file = "github.com/securego/gosec/v2@v2.30.0", "report/sarif/testdata/sarif-schema-2.1.0.json"
+	const sum = "c3b4bb2d6093897483348925aaa73af03b3e3f4bd4ca38cef26dcb4212a2682e"
+	cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", module)
+	cmd.Dir = t.TempDir() // outside any module: nobody depends on it
+	out, err := cmd.Output()
+	var at struct{ Dir, Error string }
+	if json.Unmarshal(out, &at) != nil || at.Dir == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%s cannot be fetched: %v %s", module, err, at.Error)
+		}
+		t.Skipf("%s, which carries the schema of SARIF, cannot be fetched: %v %s", module, err, at.Error)
+	}
+	text, err := os.ReadFile(filepath.Join(at.Dir, filepath.FromSlash(file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprintf("%x", sha256.Sum256(text)); got != sum {
+		t.Fatalf("%s in %s has the SHA-256 %s, not %s", file, module, got, sum)
+	}
+	return text
+}
+
 func schema(t *testing.T, name string, text []byte) *jsonschema.Schema {
 	t.Helper()
 	c := jsonschema.NewCompiler()
@@ -129,6 +160,15 @@ func schema(t *testing.T, name string, text []byte) *jsonschema.Schema {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// textLines are the most lines that the text format has for a run.
+func textLines(run *report.Run) int {
+	n := 0
+	for _, d := range run.Findings {
+		n += 3 + len(d.Notes) + 1 + len(d.Related) // the finding, its line, the carets; help
+	}
+	return n
 }
 
 // checkAll says what is malformed in any format of a run.
@@ -164,6 +204,18 @@ func checkAll(t *testing.T, run *report.Run, sarif, own *jsonschema.Schema) {
 					t.Fatalf("%s: %v\n%s", format, err, second.Bytes())
 				}
 			}
+		case "text":
+			for _, line := range strings.Split(first.String(), "\n") {
+				if trimmed := strings.TrimLeft(line, " "); strings.HasPrefix(trimmed, "::") || strings.HasPrefix(trimmed, "##") {
+					t.Errorf("text: a line that CI systems take for a command: %q", line)
+				}
+			}
+			if i := strings.IndexFunc(first.String(), func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); i >= 0 || !utf8.Valid(first.Bytes()) {
+				t.Errorf("text: %q sends a terminal more than what it shows", first.String())
+			}
+			if got, want := strings.Count(first.String(), "\n"), textLines(run); got > want {
+				t.Errorf("text: %d lines for %d", got, want)
+			}
 		case "github":
 			for _, line := range strings.Split(strings.TrimSuffix(first.String(), "\n"), "\n") {
 				if line != "" && !strings.HasPrefix(line, "::") {
@@ -177,11 +229,7 @@ func checkAll(t *testing.T, run *report.Run, sarif, own *jsonschema.Schema) {
 // TestReportsFitTheirSchemas: SARIF that of OASIS, JSON ours, for empty, normal and
 // broken runs.
 func TestReportsFitTheirSchemas(t *testing.T) {
-	text, err := os.ReadFile("testdata/sarif-schema-2.1.0.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sarif, own := schema(t, "https://json.schemastore.org/sarif-2.1.0.json", text), schema(t, "urn:own", report.Schema())
+	sarif, own := schema(t, "https://json.schemastore.org/sarif-2.1.0.json", officialSARIF(t)), schema(t, "urn:own", report.Schema())
 	for _, run := range runs() {
 		checkAll(t, run, sarif, own)
 	}
@@ -190,12 +238,8 @@ func TestReportsFitTheirSchemas(t *testing.T) {
 // TestNoInputMakesAReportMalformed tries file names, lines and messages that formats
 // have to escape.
 func TestNoInputMakesAReportMalformed(t *testing.T) {
-	text, err := os.ReadFile("testdata/sarif-schema-2.1.0.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sarif, own := schema(t, "https://json.schemastore.org/sarif-2.1.0.json", text), schema(t, "urn:own", report.Schema())
-	words := []string{"a", "\xff\xfe", "\x00", "\x1b[31m", "::error::x", "%0A", "\n", "\r\n", "]]>", "<&\"'", "é", "😀", "\u2028", ",:", `C:\x\y`, "/abs/é", "../up", " ", ""}
+	sarif, own := schema(t, "https://json.schemastore.org/sarif-2.1.0.json", officialSARIF(t)), schema(t, "urn:own", report.Schema())
+	words := []string{"a", "##[error]", "\xff\xfe", "\x00", "\x1b[31m", "::error::x", "%0A", "\n", "\r\n", "]]>", "<&\"'", "é", "😀", "\u2028", ",:", `C:\x\y`, "/abs/é", "../up", " ", ""}
 	for seed := range uint64(60) {
 		d := rand.New(rand.NewPCG(seed, 1))
 		word := func() string {
@@ -216,11 +260,15 @@ func TestNoInputMakesAReportMalformed(t *testing.T) {
 		run := &report.Run{Version: word(), Files: []*dsl.Source{src}, Failure: []string{"", word()}[d.IntN(2)]}
 		for range d.IntN(4) {
 			f := dsl.Diagnostic{Range: at(), Code: dsl.CodeSyntax, Severity: dsl.Severity(d.IntN(3)), Message: word(), Help: word(), Notes: []string{strings.ToValidUTF8(word(), "")}, Related: []dsl.Related{{Range: at(), Message: word()}}}
-			if e := at(); e.Source != nil {
-				f.Fixes = []dsl.Fix{{Title: word(), Edits: []dsl.Edit{{Range: e, Text: word()}}}}
+			for range d.IntN(3) {
+				fix := dsl.Fix{Title: word()}
+				for range d.IntN(3) {
+					fix.Edits = append(fix.Edits, dsl.Edit{Range: at(), Text: word()})
+				}
+				f.Fixes = append(f.Fixes, fix)
 			}
 			run.Findings = append(run.Findings, f)
-			run.Suppressed = append(run.Suppressed, report.Suppressed{Diagnostic: f, Kind: "external", Reason: word()})
+			run.Suppressed = append(run.Suppressed, report.Suppressed{Diagnostic: f, Kind: "external", Reason: word(), Fingerprint: "0123456789abcdef"})
 		}
 		run.Findings.Sort()
 		checkAll(t, run, sarif, own)
@@ -234,7 +282,7 @@ func TestNoInputMakesAReportMalformed(t *testing.T) {
 func TestFingerprintsSurviveMovedLines(t *testing.T) {
 	find := func(text string) string {
 		src := dsl.NewSource("p.yaml", []byte(text))
-		return report.Fingerprint(dsl.Diagnostic{Range: place(src, "exponential"), Code: dsl.CodeNoJitter, Message: "m"}, 0)
+		return report.Fingerprints(dsl.Diagnostics{{Range: place(src, "exponential"), Code: dsl.CodeNoJitter, Message: "m"}})[0]
 	}
 	if a, b := find(policy), find("# a comment\n\n"+policy); a != b {
 		t.Errorf("%s before, %s after lines were added above", a, b)
@@ -258,5 +306,48 @@ func TestLongLinesAreCut(t *testing.T) {
 		if format != "sarif" && b.Len() > 10_000 {
 			t.Errorf("%s has %d bytes", format, b.Len())
 		}
+	}
+}
+
+// TestAFileIsOneSuiteOfJUnit: however often a name comes, what it has is counted once.
+func TestAFileIsOneSuiteOfJUnit(t *testing.T) {
+	src := dsl.NewSource("p.yaml", []byte(policy))
+	run := &report.Run{Files: []*dsl.Source{src, dsl.NewSource("p.yaml", []byte("x"))}, Findings: dsl.Diagnostics{
+		{Range: place(src, "retry"), Code: dsl.CodeSyntax, Message: "one"}, {Code: dsl.CodeSyntax, Message: "stands nowhere"},
+	}}
+	var b bytes.Buffer
+	if err := report.Write(&b, "junit", run, report.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for want, n := range map[string]int{`<testsuite name=`: 2, `name="p.yaml" tests="1"`: 1, `<testsuite name="redress-lint" tests="1"`: 1, `<testcase `: 2} {
+		if got := strings.Count(b.String(), want); got != n {
+			t.Errorf("%s comes %d times, not %d\n%s", want, got, n, &b)
+		}
+	}
+}
+
+// TestGitHubGetsColumnsOnlyWithinALine, as it documents for its commands.
+func TestGitHubGetsColumnsOnlyWithinALine(t *testing.T) {
+	src := dsl.NewSource("p.yaml", []byte(policy))
+	for text, want := range map[string]bool{"exponential": true, "retry: {strategy: {exponential: {max: 10s}}, deadline: 5s}\n": false} {
+		var b bytes.Buffer
+		run := &report.Run{Findings: dsl.Diagnostics{{Range: place(src, text), Code: dsl.CodeSyntax, Message: "m"}}}
+		if err := report.Write(&b, "github", run, report.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(b.String(), "col=") != want {
+			t.Errorf("%q: %s", text, &b)
+		}
+	}
+}
+
+// TestFingerprintsKnowAllLinesOfAFinding: another second line is another finding.
+func TestFingerprintsKnowAllLinesOfAFinding(t *testing.T) {
+	find := func(second string) string {
+		src := dsl.NewSource("p.yaml", []byte("a: [\n"+second+"]\n"))
+		return report.Fingerprints(dsl.Diagnostics{{Range: dsl.Range{Source: src, End: len(src.Bytes)}, Code: dsl.CodeSyntax, Message: "m"}})[0]
+	}
+	if find("b") == find("c") || find("b") != find("  b") {
+		t.Errorf("%s, %s, %s", find("b"), find("c"), find("  b"))
 	}
 }

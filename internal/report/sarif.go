@@ -84,13 +84,19 @@ type (
 		Suppressions []sarifSuppression `json:"suppressions,omitempty"`
 	}
 	sarifLocation struct {
-		ID       *int          `json:"id,omitempty"`
-		Physical sarifPhysical `json:"physicalLocation"`
-		Message  *sarifText    `json:"message,omitempty"`
+		ID       *int           `json:"id,omitempty"`
+		Physical *sarifPhysical `json:"physicalLocation,omitempty"`
+		Message  *sarifText     `json:"message,omitempty"`
 	}
 	sarifPhysical struct {
 		Artifact sarifURI     `json:"artifactLocation"`
 		Region   *sarifRegion `json:"region,omitempty"`
+		Context  *sarifLines  `json:"contextRegion,omitempty"`
+	}
+	sarifLines struct {
+		StartLine int       `json:"startLine"`
+		EndLine   int       `json:"endLine"`
+		Snippet   sarifText `json:"snippet"`
 	}
 	sarifRegion struct {
 		StartLine   int        `json:"startLine,omitempty"`
@@ -141,7 +147,7 @@ func writeSARIF(w io.Writer, run *Run, _ Options) error {
 		out.Results = append(out.Results, s.result(d, prints[i]))
 	}
 	for _, d := range run.Suppressed {
-		r := s.result(d.Diagnostic, Fingerprint(d.Diagnostic, 0))
+		r := s.result(d.Diagnostic, d.Fingerprint)
 		r.Suppressions = []sarifSuppression{{d.Kind, valid(d.Reason)}}
 		out.Results = append(out.Results, r)
 	}
@@ -185,14 +191,11 @@ func (s *sarifWriter) result(d dsl.Diagnostic, fingerprint string) sarifResult {
 		r.Locations = []sarifLocation{s.location(d.Range)}
 	}
 	for i, related := range d.Related {
-		if related.Range.Source == nil {
-			continue
-		}
 		l := s.location(related.Range)
 		l.ID, l.Message = &i, &sarifText{valid(related.Message)}
 		r.Related = append(r.Related, l)
 	}
-	for _, fix := range d.Fixes {
+	for _, fix := range fixesOf(d) {
 		r.Fixes = append(r.Fixes, s.fix(fix))
 	}
 	return r
@@ -207,12 +210,15 @@ func (s *sarifWriter) uri(r dsl.Range) sarifURI {
 }
 
 func (s *sarifWriter) location(r dsl.Range) sarifLocation {
+	if r.Source == nil {
+		return sarifLocation{}
+	}
 	start, end := r.Position(), endOf(r)
 	region := &sarifRegion{
 		StartLine: start.Line, StartColumn: start.Column, EndLine: end.Line, EndColumn: end.Column, ByteOffset: r.Start, ByteLength: max(r.End-r.Start, 0),
-		Snippet: &sarifText{lineOf(r)},
+		Snippet: &sarifText{snippet([]byte(r.Text()))},
 	}
-	return sarifLocation{Physical: sarifPhysical{s.uri(r), region}}
+	return sarifLocation{Physical: &sarifPhysical{s.uri(r), region, &sarifLines{start.Line, end.Line, sarifText{linesOf(r)}}}}
 }
 
 func (s *sarifWriter) fix(f dsl.Fix) sarifFix {
@@ -228,9 +234,10 @@ func (s *sarifWriter) fix(f dsl.Fix) sarifFix {
 	return out
 }
 
-// uriOf writes a path as a relative URI reference, or as a file URI.
+// uriOf writes a path as a relative URI reference, or as a file URI. Bytes that are no
+// UTF-8 stay what they are, escaped.
 func uriOf(name string) string {
-	name = strings.ReplaceAll(valid(name), `\`, "/")
+	name = strings.ReplaceAll(name, `\`, "/")
 	if strings.HasPrefix(name, "/") {
 		return (&url.URL{Scheme: "file", Path: name}).String()
 	}

@@ -42,11 +42,15 @@ type (
 
 func writeJUnit(w io.Writer, run *Run, _ Options) error {
 	out := junitSuites{Name: "redress-lint"}
+	suites := map[string]int{}
 	add := func(suite string, c junitCase) {
-		if n := len(out.Suites); n == 0 || out.Suites[n-1].Name != clean(suite) {
-			out.Suites = append(out.Suites, junitSuite{Name: clean(suite)})
+		suite = clean(suite)
+		at, ok := suites[suite]
+		if !ok {
+			at, suites[suite] = len(out.Suites), len(out.Suites)
+			out.Suites = append(out.Suites, junitSuite{Name: suite})
 		}
-		s := &out.Suites[len(out.Suites)-1]
+		s := &out.Suites[at]
 		s.Cases = append(s.Cases, c)
 		s.Tests, out.Tests = s.Tests+1, out.Tests+1
 		if c.Failure != nil {
@@ -72,31 +76,40 @@ func writeJUnit(w io.Writer, run *Run, _ Options) error {
 		for _, d := range run.Findings {
 			byFile[fileOf(d.Range)] = append(byFile[fileOf(d.Range)], d)
 		}
+		names := make([]string, 0, len(run.Files))
 		for _, f := range run.Files {
-			name := valid(f.Name)
-			if len(byFile[name]) == 0 {
-				add(name, junitCase{Name: "no findings", Class: clean(name)})
-			}
-			for _, d := range byFile[name] {
-				add(name, findingCase(d))
-			}
-			delete(byFile, name)
+			names = append(names, valid(f.Name))
 		}
 		for _, d := range run.Findings { // of files that are none of the run's
-			if _, left := byFile[fileOf(d.Range)]; left {
-				add(fileOf(d.Range), findingCase(d))
+			names = append(names, fileOf(d.Range))
+		}
+		done := map[string]bool{}
+		for _, name := range names {
+			if done[name] {
+				continue
+			}
+			done[name] = true
+			suite := name
+			if suite == "" {
+				suite = "redress-lint"
+			}
+			if len(byFile[name]) == 0 {
+				add(suite, junitCase{Name: "no findings", Class: clean(suite)})
+			}
+			for _, d := range byFile[name] {
+				add(suite, findingCase(suite, d))
 			}
 		}
 	}
 	return writeXML(w, out)
 }
 
-func findingCase(d dsl.Diagnostic) junitCase {
+func findingCase(suite string, d dsl.Diagnostic) junitCase {
 	var b strings.Builder
 	d.Print(&b, dsl.PrintOptions{})
 	at := d.Range.Position()
 	return junitCase{
-		Name: clean(fmt.Sprintf("%s %s at %d:%d", d.Code.ID, d.Code.Slug, at.Line, at.Column)), Class: clean(fileOf(d.Range)), File: clean(fileOf(d.Range)), Line: at.Line,
+		Name: clean(fmt.Sprintf("%s %s at %d:%d", d.Code.ID, d.Code.Slug, at.Line, at.Column)), Class: clean(suite), File: clean(fileOf(d.Range)), Line: at.Line,
 		Failure: &junitProblem{Message: clean(d.Message), Type: d.Severity.String(), Text: clean(b.String())},
 	}
 }
