@@ -349,11 +349,51 @@ type Bounds struct {
 	Max   Value[time.Duration]
 }
 
+// A Reference names a document.
+type Reference struct{ Kind, Name string }
+
+// Uses lists the documents from which d takes what it says: classifiers, budget, breaker.
+// What is written inline is not among them; what does not exist is.
+func (d *Document) Uses() []Reference {
+	var list []Reference
+	add := func(kind string, name Value[string]) {
+		if name.Set {
+			list = append(list, Reference{kind, name.V})
+		}
+	}
+	splices := func(lists ...[]Rule) {
+		for _, rules := range lists {
+			for _, r := range rules {
+				add("Classifier", r.Use)
+			}
+		}
+	}
+	switch {
+	case d.Policy != nil:
+		splices(d.Policy.Classify, d.Policy.ClassifyResult)
+		add("Budget", d.Policy.Retry.Budget.Name)
+		add("CircuitBreaker", d.Policy.CircuitBreaker.Name)
+	case d.Classifier != nil:
+		splices(d.Classifier.Classify, d.Classifier.ClassifyResult)
+	}
+	return list
+}
+
+// Shared reports whether d is of a kind that other documents use.
+func (d *Document) Shared() bool { return d.Classifier != nil || d.Budget != nil || d.Breaker != nil }
+
 // A Set is all documents of a folder (or of any file system), with names unique
 // in their kind.
 type Set struct {
 	Files []*File
+
+	// A set may be one part of a larger set.
+	Library []*Document // of other parts, to which documents of Files refer
+	Whole   Names       // of the larger set; nil for a set that is no part
 }
+
+// Names are the names of documents by kind, in the order of the documents.
+type Names map[string][]string
 
 // All yields the documents of the set, files in path order.
 func (s *Set) All() iter.Seq[*Document] {
@@ -369,12 +409,31 @@ func (s *Set) All() iter.Seq[*Document] {
 }
 
 // Find returns the document of that kind and name, or nil. Where a name is (wrongly)
-// given twice, the first counts.
+// given twice, the first counts. Documents of the library are found too.
 func (s *Set) Find(kind, name string) *Document {
 	for d := range s.All() {
 		if d.Kind.V == kind && d.Name.V == name {
 			return d
 		}
 	}
+	for _, d := range s.Library {
+		if d.Kind.V == kind && d.Name.V == name {
+			return d
+		}
+	}
 	return nil
+}
+
+// Names returns the names of the documents of a kind, those of other parts included.
+func (s *Set) Names(kind string) []string {
+	if s.Whole != nil {
+		return s.Whole[kind]
+	}
+	var list []string
+	for d := range s.All() {
+		if d.Kind.V == kind && d.Name.Set {
+			list = append(list, d.Name.V)
+		}
+	}
+	return list
 }

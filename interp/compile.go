@@ -121,12 +121,36 @@ func (p *Program) Policy(name string) *Policy {
 // references and names; what dsl has reported already is passed over. The program
 // may be used only if neither found errors.
 func Compile(set *dsl.Set, opts Options) (*Program, dsl.Diagnostics) {
-	c := &setCompiler{set: set, opts: opts, packs: map[string]*pack{}}
+	return NewCompiler(opts).Compile(set)
+}
+
+// A Compiler compiles the parts of a larger set. It compiles a document of their
+// libraries once. It is safe for use by many goroutines.
+type Compiler struct {
+	opts    Options
+	mu      sync.Mutex
+	library map[*dsl.Document]compiledPack
+}
+
+type compiledPack struct {
+	pack  *pack
+	found dsl.Diagnostics
+}
+
+// NewCompiler returns a compiler with the options of Compile.
+func NewCompiler(opts Options) *Compiler {
+	return &Compiler{opts: opts, library: map[*dsl.Document]compiledPack{}}
+}
+
+// Compile compiles a set as the function Compile does. What is wrong with documents of
+// the library is reported too.
+func (k *Compiler) Compile(set *dsl.Set) (*Program, dsl.Diagnostics) {
+	c := &setCompiler{set: set, shared: k, opts: k.opts, packs: map[string]*pack{}}
 	program := &Program{}
 	for doc := range set.All() {
 		switch name := doc.Name; {
 		case doc.Classifier == nil || !name.Set:
-		case strings.HasPrefix(name.V, packPrefix):
+		case IsBuiltIn(name.V):
 			c.report(name.Range, dsl.CodeBadName, "name it "+strings.TrimPrefix(name.V, packPrefix), "names that begin with %s are those of built-in packs", packPrefix)
 		default:
 			if made := c.pack(name.V); made != nil && made.doc == doc {
@@ -152,6 +176,7 @@ func Compile(set *dsl.Set, opts Options) (*Program, dsl.Diagnostics) {
 
 type setCompiler struct {
 	set     *dsl.Set
+	shared  *Compiler
 	opts    Options
 	packs   map[string]*pack
 	found   dsl.Diagnostics
@@ -162,11 +187,17 @@ func (c *setCompiler) report(at dsl.Range, code dsl.Code, help, format string, a
 	c.found = append(c.found, dsl.Diagnostic{Range: at, Code: code, Message: fmt.Sprintf(format, args...), Help: help})
 }
 
+// maxNames bounds how many names a finding lists.
+const maxNames = 20
+
 // missing reports a reference to nothing, with the nearest name.
 func (c *setCompiler) missing(ref dsl.Value[string], what string, known []string) {
 	help := "there is " + strings.Join(known, ", ")
-	if len(known) == 0 {
+	switch n := len(known); {
+	case n == 0:
 		help = "the set has none"
+	case n > maxNames:
+		help = fmt.Sprintf("there is %s and %d more", strings.Join(known[:maxNames], ", "), n-maxNames)
 	}
 	if near, ok := dsl.Nearest(ref.V, known); ok {
 		c.report(ref.Range, dsl.CodeUnknownRef, help, "no %s is called %q; did you mean %q?", what, ref.V, near)
@@ -176,17 +207,6 @@ func (c *setCompiler) missing(ref dsl.Value[string], what string, known []string
 		return
 	}
 	c.report(ref.Range, dsl.CodeUnknownRef, help, "no %s is called %q", what, ref.V)
-}
-
-// names lists the documents of a kind.
-func (c *setCompiler) names(kind string) []string {
-	var list []string
-	for doc := range c.set.All() {
-		if doc.Kind.V == kind && doc.Name.Set {
-			list = append(list, doc.Name.V)
-		}
-	}
-	return list
 }
 
 func (c *setCompiler) policy(doc *dsl.Document) *Policy {
@@ -216,9 +236,7 @@ func (c *setCompiler) policy(doc *dsl.Document) *Policy {
 		p.declared.add(used.Classifier.Attributes)
 	}
 	for _, name := range written.Calls.V {
-		if c.set.Find("Policy", name.V) == nil {
-			c.missing(name, "policy", c.names("Policy"))
-		}
+		c.knownPolicy(name)
 	}
 	c.strategies(written)
 	p.breaker = resolve(c, written.CircuitBreaker, "CircuitBreaker", "circuit breaker", &uses, func(s *shared, d *dsl.Document, inline *dsl.CircuitBreaker) {
@@ -248,7 +266,7 @@ func resolve[T any](c *setCompiler, ref dsl.Ref[T], kind, what string, uses *[]*
 	}
 	doc := c.set.Find(kind, ref.Name.V)
 	if doc == nil {
-		c.missing(ref.Name, what, c.names(kind))
+		c.missing(ref.Name, what, c.set.Names(kind))
 		return nil
 	}
 	*uses = append(*uses, doc)
@@ -292,10 +310,14 @@ func (c *setCompiler) environments() {
 			continue
 		}
 		for _, p := range doc.Environment.Policies {
-			if c.set.Find("Policy", p.Policy.V) == nil {
-				c.missing(p.Policy, "policy", c.names("Policy"))
-			}
+			c.knownPolicy(p.Policy)
 		}
+	}
+}
+
+func (c *setCompiler) knownPolicy(name dsl.Value[string]) {
+	if known := c.set.Names("Policy"); !slices.Contains(known, name.V) {
+		c.missing(name, "policy", known)
 	}
 }
 
@@ -307,7 +329,7 @@ func (c *setCompiler) policyTest(program *Program, doc *dsl.Document) {
 	}
 	p := program.Policy(test.Policy.V)
 	if p == nil {
-		c.missing(test.Policy, "policy", c.names("Policy"))
+		c.missing(test.Policy, "policy", c.set.Names("Policy"))
 		return
 	}
 	if p.provider == nil {

@@ -16,6 +16,9 @@ var packFiles embed.FS
 // packPrefix begins the names of built-in packs, and of no others.
 const packPrefix = "std."
 
+// IsBuiltIn reports whether a classifier's name is that of a built-in pack, or would be.
+func IsBuiltIn(name string) bool { return strings.HasPrefix(name, packPrefix) }
+
 var builtInPacks struct {
 	sync.Mutex
 	compiler *setCompiler // made when the first pack is asked for

@@ -51,13 +51,20 @@ func (c *setCompiler) pack(name string) *pack {
 	if p, ok := c.packs[name]; ok {
 		return p
 	}
-	if strings.HasPrefix(name, packPrefix) && !c.builtIn {
+	if IsBuiltIn(name) && !c.builtIn {
 		return builtIn(name)
 	}
 	doc, from := c.set.Find("Classifier", name), origin{pack: name, builtIn: c.builtIn}
 	if doc == nil {
 		return nil
 	}
+	shared := slices.Contains(c.set.Library, doc)
+	if shared {
+		if p := c.compiled(doc); p != nil {
+			return p
+		}
+	}
+	before := len(c.found)
 	exprs, err := newCompiler(doc.Classifier.Attributes, doc.Classifier.Vars)
 	if err != nil {
 		c.report(doc.Name.Range, dsl.CodeInvalidExpr, "", "%v", err)
@@ -74,7 +81,36 @@ func (c *setCompiler) pack(name string) *pack {
 	}
 	c.found = append(c.found, exprs.found...)
 	exprs.found = nil
+	if shared {
+		c.shared.keep(doc, compiledPack{p, slices.Clone(c.found[before:])})
+	}
 	return p
+}
+
+// compiled returns a document of the library that was compiled for another part, with
+// those that it uses; nil if there is none.
+func (c *setCompiler) compiled(doc *dsl.Document) *pack {
+	k := c.shared
+	k.mu.Lock()
+	made, ok := k.library[doc]
+	k.mu.Unlock()
+	if !ok {
+		return nil
+	}
+	c.found = append(c.found, made.found...)
+	c.packs[doc.Name.V] = made.pack
+	for _, r := range slices.Concat(doc.Classifier.Classify, doc.Classifier.ClassifyResult) {
+		if r.Use.Set {
+			c.pack(r.Use.V)
+		}
+	}
+	return made.pack
+}
+
+func (k *Compiler) keep(doc *dsl.Document, made compiledPack) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.library[doc] = made
 }
 
 // A splicer puts the rules of packs in the place of `use`, each pack once.
@@ -110,7 +146,7 @@ func (s *splicer) use(name dsl.Value[string], at site) []*rule {
 	}
 	p := s.set.pack(name.V)
 	if p == nil {
-		known := append(s.set.names("Classifier"), Packs()...)
+		known := append(slices.Clone(s.set.set.Names("Classifier")), Packs()...)
 		s.set.missing(name, "classifier", known)
 		return nil
 	}

@@ -9,6 +9,9 @@ import (
 )
 
 func main() {
-	command := lint.Command{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Color: lint.WantsColor(os.Stdout)}
+	command := lint.Command{
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Color: lint.WantsColor(os.Stdout), Progress: lint.IsTerminal(os.Stderr),
+	}
 	os.Exit(command.Main(os.Args[1:]))
 }

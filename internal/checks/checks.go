@@ -3,14 +3,12 @@
 package checks
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
 	"github.com/redress-policy/redress/internal/analysis"
-	"github.com/redress-policy/redress/internal/rules"
 	"github.com/redress-policy/redress/interp"
 )
 
@@ -22,7 +20,15 @@ type Options struct {
 
 // Check looks at a set that loads.
 func Check(set *dsl.Set, program *interp.Program, opts Options) dsl.Diagnostics {
-	c := &checker{set: set, program: program, opts: opts, environments: opts.Environments, written: map[dsl.Range]*dsl.Rule{}, used: map[*dsl.Document]bool{}}
+	found, facts := Part(set, program, opts)
+	found = append(found, Whole([]Facts{facts})...)
+	found.Sort()
+	return found
+}
+
+// Part looks at a part of a set, all but what only the whole shows.
+func Part(set *dsl.Set, program *interp.Program, opts Options) (dsl.Diagnostics, Facts) {
+	c := &checker{set: set, program: program, opts: opts, environments: slices.Clone(opts.Environments), written: map[dsl.Range]*dsl.Rule{}}
 	for doc := range set.All() {
 		c.noteRules(doc)
 		if doc.Environment != nil {
@@ -38,22 +44,19 @@ func Check(set *dsl.Set, program *interp.Program, opts Options) dsl.Diagnostics 
 	for _, p := range c.policies {
 		p.check()
 	}
-	c.calls()
-	c.unusedDocuments()
 	c.found.Sort()
-	return c.found
+	return c.found, c.facts()
 }
 
 type checker struct {
+	findings
 	set          *dsl.Set
 	program      *interp.Program
 	opts         Options
 	environments []*dsl.Document
 	policies     []*policy
 	written      map[dsl.Range]*dsl.Rule // by the range of the rule
-	used         map[*dsl.Document]bool
-	ran          *coverage // of the set's tests; made when it is asked for
-	found        dsl.Diagnostics
+	ran          *coverage               // of the set's tests; made when it is asked for
 }
 
 func (c *checker) noteRules(doc *dsl.Document) {
@@ -69,16 +72,6 @@ func (c *checker) noteRules(doc *dsl.Document) {
 			c.written[list[i].Range] = &list[i]
 		}
 	}
-}
-
-// report adds a finding with the severity that its rule has.
-func (c *checker) report(code dsl.Code, at dsl.Range, help, format string, args ...any) *dsl.Diagnostic {
-	rule, ok := rules.Find(code.ID)
-	if !ok {
-		panic("checks: no rule " + code.ID)
-	}
-	c.found = append(c.found, dsl.Diagnostic{Range: at, Code: code, Severity: rule.Severity, Message: fmt.Sprintf(format, args...), Help: help})
-	return &c.found[len(c.found)-1]
 }
 
 // A policy is one policy with what is known of it.
@@ -181,42 +174,6 @@ func (c *checker) vars(vars []dsl.Var, attributes []dsl.Attribute, trees map[str
 	for _, a := range attributes {
 		if !readAttributes[a.Name.V] {
 			c.report(dsl.CodeUnusedAttribute, a.Name.Range, "remove it", "no rule reads attribute %s", a.Name.V)
-		}
-	}
-}
-
-// unusedDocuments reports what nothing in the set refers to.
-func (c *checker) unusedDocuments() {
-	refer := func(kind, name string) {
-		if doc := c.set.Find(kind, name); doc != nil {
-			c.used[doc] = true
-		}
-	}
-	policies := 0
-	for doc := range c.set.All() {
-		var lists [][]dsl.Rule
-		switch {
-		case doc.Policy != nil:
-			policies++
-			refer("Budget", doc.Policy.Retry.Budget.Name.V)
-			refer("CircuitBreaker", doc.Policy.CircuitBreaker.Name.V)
-			lists = [][]dsl.Rule{doc.Policy.Classify, doc.Policy.ClassifyResult}
-		case doc.Classifier != nil:
-			lists = [][]dsl.Rule{doc.Classifier.Classify, doc.Classifier.ClassifyResult}
-		}
-		for _, r := range slices.Concat(lists...) {
-			refer("Classifier", r.Use.V)
-		}
-	}
-	if policies == 0 {
-		return // a library for other sets
-	}
-	for doc := range c.set.All() {
-		switch doc.Kind.V {
-		case "Budget", "CircuitBreaker", "Classifier":
-			if !c.used[doc] {
-				c.report(dsl.CodeUnusedDocument, doc.Name.Range, "remove the document, or name it where it is meant", "nothing in the set uses %s %s", doc.Kind.V, doc.Name.V)
-			}
 		}
 	}
 }

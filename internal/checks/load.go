@@ -252,88 +252,8 @@ func enough(calls int, baseline float64) int {
 	return k
 }
 
-// A path is a chain of policies that call each other.
-type path struct {
-	policies []*policy
-	attempts int // that one call of the first causes at the last
-}
-
-func (c *checker) byName(name string) *policy {
-	i := slices.IndexFunc(c.policies, func(p *policy) bool { return p.Name() == name })
-	if i < 0 {
-		return nil
-	}
-	return c.policies[i]
-}
-
-// worst returns the chain of calls from a policy that multiplies attempts most; cycle
-// is the name at which the chain bites its tail, "" without a cycle.
-func (c *checker) worst(p *policy, above []*policy) (worst path, cycle string) {
-	if slices.Contains(above, p) {
-		return path{}, p.Name()
-	}
-	attempts := p.mostAttempts()
-	worst = path{[]*policy{p}, attempts}
-	for _, name := range p.body.Calls.V {
-		callee := c.byName(name.V)
-		if callee == nil {
-			continue
-		}
-		below, bites := c.worst(callee, append(slices.Clone(above), p))
-		if bites != "" {
-			return worst, bites
-		}
-		if total := multiply(attempts, below.attempts); total > worst.attempts || len(worst.policies) == 1 {
-			worst = path{append([]*policy{p}, below.policies...), total}
-		}
-	}
-	return worst, ""
-}
-
-func multiply(a, b int) int {
-	if b > 0 && a > math.MaxInt32/b {
-		return math.MaxInt32
-	}
-	return a * b
-}
-
-// tolerableAttempts is how many attempts at the far end of a chain one call may cause
-// before that is said.
-const tolerableAttempts = 10
-
-// calls looks at how attempts multiply along declared calls.
-func (c *checker) calls() {
-	called := map[string]bool{}
-	for _, p := range c.policies {
-		for _, name := range p.body.Calls.V {
-			called[name.V] = true
-		}
-	}
-	for _, p := range c.policies {
-		if !p.body.Calls.Set {
-			continue
-		}
-		worst, cycle := c.worst(p, nil)
-		switch {
-		case cycle == p.Name():
-			c.report(dsl.CodeCallCycle, p.body.Calls.Range, "remove the call that leads back", "%s calls itself, directly or through others: its attempts multiply without end", p.Name())
-		case cycle != "":
-		case len(worst.policies) > 1 && worst.attempts > tolerableAttempts && !called[p.Name()]:
-			d := c.report(dsl.CodeMultiply, p.body.Calls.Range, "retry at one layer: the one nearest to the failure, or the outermost", "one call of %s can become %d attempts at %s", p.Name(), worst.attempts, worst.policies[len(worst.policies)-1].Name())
-			d.Notes = append(d.Notes, worst.arithmetic())
-		}
-	}
-}
-
-func (w path) arithmetic() string {
-	var parts []string
-	for _, p := range w.policies {
-		parts = append(parts, fmt.Sprintf("%d (%s)", p.mostAttempts(), p.Name()))
-	}
-	return strings.Join(parts, " × ") + fmt.Sprintf(" = %d", w.attempts)
-}
-
-// guarantees proves or refutes what the policy promises.
+// guarantees proves or refutes what the policy promises; of max_amplification, the mesh
+// tells.
 func (p *policy) guarantees() {
 	g := &p.body.Guarantees
 	if g.MaxAttempts.Set && p.envelope.MaxAttempts > g.MaxAttempts.V {
@@ -346,15 +266,5 @@ func (p *policy) guarantees() {
 		} else {
 			d.Notes = append(d.Notes, fmt.Sprintf("%d attempts of %v, and the longest sleeps between them", p.envelope.MaxAttempts, p.spec.AttemptTimeout))
 		}
-	}
-	if !g.MaxAmplification.Set {
-		return
-	}
-	switch worst, cycle := p.worst(p, nil); {
-	case cycle != "":
-		p.report(dsl.CodeGuarantee, g.MaxAmplification.Range, "", "the promise of %d cannot be kept: calls lead back to %s", g.MaxAmplification.V, cycle)
-	case worst.attempts > g.MaxAmplification.V:
-		d := p.report(dsl.CodeGuarantee, g.MaxAmplification.Range, "", "one call can become %d attempts at %s, and %d are promised", worst.attempts, worst.policies[len(worst.policies)-1].Name(), g.MaxAmplification.V)
-		d.Notes = append(d.Notes, worst.arithmetic())
 	}
 }

@@ -7,8 +7,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redress-policy/redress/dsl"
@@ -46,18 +50,12 @@ func (r *request) flags(flags *flag.FlagSet) {
 // An outcome is what a run found.
 type outcome struct {
 	config    *config.Config
-	sets      []loadedSet
 	sources   []*dsl.Source
 	found     dsl.Diagnostics
 	silenced  []suppress.Silenced
 	known     []report.Suppressed // of the baseline
 	documents int
 	threshold dsl.Severity // the least that fails
-}
-
-type loadedSet struct {
-	sources []*dsl.Source
-	*load.Result
 }
 
 // readConfig finds and reads the config file.
@@ -80,64 +78,172 @@ func (r *request) readConfig() (*config.Config, error) {
 }
 
 // analyse reads, loads and checks what the paths name.
-func (r *request) analyse(paths []string, stdin io.Reader) (*outcome, error) {
-	o := &outcome{}
-	var err error
-	if o.config, err = r.readConfig(); err != nil {
-		return nil, err
-	}
-	wanted, err := r.wanted()
+func (r *request) analyse(paths []string, stdin io.Reader, p *progress) (*outcome, error) {
+	l, err := r.linter()
 	if err != nil {
 		return nil, err
 	}
-	environments, err := r.readEnvironments(o.config)
+	sets, err := r.read(paths, stdin, l.config)
 	if err != nil {
 		return nil, err
 	}
-	sets, err := r.read(paths, stdin, o.config)
-	if err != nil {
-		return nil, err
-	}
-	functions := slices.Concat([]string(r.functions), o.config.Functions)
 	for _, set := range sets {
-		result, kept, silenced := o.check(set.sources, functions, wanted, environments)
-		o.found = append(o.found, kept...)
-		o.silenced = append(o.silenced, silenced...)
-		o.sources = append(o.sources, set.sources...)
-		o.sets = append(o.sets, loadedSet{set.sources, result})
-		for range result.Set.All() {
-			o.documents++
-		}
+		p.total += len(set.sources)
 	}
-	return o, knownPolicies(environments, o.sets)
+	l.progress = p
+	defer p.end()
+	o := &outcome{config: l.config}
+	policies := []string{}
+	for _, set := range sets {
+		checked := l.check(set.sources)
+		o.found = append(o.found, checked.found...)
+		o.silenced = append(o.silenced, checked.silenced...)
+		o.sources = append(o.sources, set.sources...)
+		o.documents += checked.documents
+		policies = append(policies, checked.policies...)
+	}
+	return o, knownPolicies(l.environments, policies)
 }
 
-// check loads and checks one set, and applies the levels and suppressions.
-func (o *outcome) check(sources []*dsl.Source, functions []string, wanted map[string]bool, environments []*dsl.Document) (*load.Result, dsl.Diagnostics, []suppress.Silenced) {
-	result := load.Sources(sources, options(functions))
-	found := result.Diagnostics
+// A linter checks sets as flags and config say.
+type linter struct {
+	config       *config.Config
+	wanted       map[string]bool
+	environments []*dsl.Document
+	functions    []string
+	progress     *progress
+}
+
+// linter reads what the flags name.
+func (r *request) linter() (*linter, error) {
+	var l linter
+	var err error
+	if l.config, err = r.readConfig(); err != nil {
+		return nil, err
+	}
+	if l.wanted, err = r.wanted(); err != nil {
+		return nil, err
+	}
+	if l.environments, err = r.readEnvironments(l.config); err != nil {
+		return nil, err
+	}
+	l.functions = slices.Concat([]string(r.functions), l.config.Functions)
+	return &l, nil
+}
+
+// A checkedSet is what was found in a set.
+type checkedSet struct {
+	found     dsl.Diagnostics
+	silenced  []suppress.Silenced
+	documents int
+	policies  []string
+}
+
+// A checkedPart is what was found in a part of a set.
+type checkedPart struct {
+	found     dsl.Diagnostics
+	facts     checks.Facts
+	documents int
+	sound     bool
+}
+
+// check loads and checks one set, part by part, and applies the levels and suppressions.
+func (l *linter) check(sources []*dsl.Source) checkedSet {
+	parts := load.Split(sources, options(l.functions))
+	results := make([]checkedPart, parts.Len())
+	inParallel(parts.Len(), func(i int) {
+		results[i] = l.part(parts, i)
+		l.progress.add(len(parts.Sources(i)))
+	})
+	set, sound := checkedSet{policies: parts.Names["Policy"]}, true
+	var facts []checks.Facts
+	var found dsl.Diagnostics
+	for _, part := range results {
+		found = append(found, part.found...)
+		facts = append(facts, part.facts)
+		set.documents += part.documents
+		sound = sound && part.sound
+	}
+	if sound {
+		found = append(found, checks.Whole(facts)...)
+	}
+	found.Sort()
 	on := func(file string, code dsl.Code) bool {
-		_, is := o.level(wanted, file, dsl.Diagnostic{Code: code})
-		return is
+		rule, _ := rules.Find(code.ID)
+		return (sound || rule.Fixed) && l.on(file, code) // nothing is looked for in a set that does not load
 	}
-	if !found.HasErrors() {
-		untested := slices.ContainsFunc(sources, func(s *dsl.Source) bool { return on(s.Name, dsl.CodeRuleUntested) })
-		found = append(found, checks.Check(result.Set, result.Program, checks.Options{Environments: environmentsFor(environments, result), Tests: untested})...)
+	set.found, set.silenced = suppress.Apply(sources, l.leveled(found), time.Now(), on)
+	set.found = l.leveled(set.found)
+	return set
+}
+
+func (l *linter) part(parts *load.Parts, i int) checkedPart {
+	result := parts.Load(i)
+	part := checkedPart{found: result.Diagnostics, sound: result.Sound}
+	for range result.Set.All() {
+		part.documents++
 	}
-	kept, silenced := suppress.Apply(sources, o.leveled(wanted, found), time.Now(), on)
-	return result, o.leveled(wanted, kept), silenced
+	if !result.Sound {
+		return part
+	}
+	untested := slices.ContainsFunc(parts.Sources(i), func(s *dsl.Source) bool { return l.on(s.Name, dsl.CodeRuleUntested) })
+	found, facts := checks.Part(result.Set, result.Program, checks.Options{Environments: l.environmentsFor(parts, i), Tests: untested})
+	part.found, part.facts = append(part.found, found...), facts
+	return part
+}
+
+// environmentsFor are the environments to reckon with beside those of the part itself: of
+// the set's other parts, and of files that flags and config name, unless the set holds
+// one of that name.
+func (l *linter) environmentsFor(parts *load.Parts, i int) []*dsl.Document {
+	var list []*dsl.Document
+	for _, doc := range parts.Environments {
+		if !slices.Contains(parts.Sources(i), doc.Source) {
+			list = append(list, doc)
+		}
+	}
+	for _, doc := range l.environments {
+		if !slices.Contains(parts.Names["Environment"], doc.Name.V) {
+			list = append(list, doc)
+		}
+	}
+	return list
+}
+
+// inParallel calls do for 0 to n-1, as many at a time as there are processors. A panic in
+// one of them is that of inParallel.
+func inParallel(n int, do func(i int)) {
+	var next atomic.Int64
+	var failed atomic.Pointer[string]
+	var group sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		group.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					failed.Store(new(fmt.Sprintf("%v\n%s", p, debug.Stack())))
+				}
+			}()
+			for i := int(next.Add(1)) - 1; i < n && failed.Load() == nil; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	group.Wait()
+	if p := failed.Load(); p != nil {
+		panic(*p)
+	}
 }
 
 // leveled gives findings the severity that flags and config say, and leaves out what is
 // not looked for.
-func (o *outcome) leveled(wanted map[string]bool, found dsl.Diagnostics) dsl.Diagnostics {
+func (l *linter) leveled(found dsl.Diagnostics) dsl.Diagnostics {
 	var kept dsl.Diagnostics
 	for _, d := range found {
 		file := ""
 		if d.Range.Source != nil {
 			file = d.Range.Source.Name
 		}
-		if severity, is := o.level(wanted, file, d); is {
+		if severity, is := l.level(file, d); is {
 			d.Severity = severity
 			kept = append(kept, d)
 		}
@@ -145,24 +251,37 @@ func (o *outcome) leveled(wanted map[string]bool, found dsl.Diagnostics) dsl.Dia
 	return kept
 }
 
-// knownPolicies refuses environments that name policies which no set has.
-func knownPolicies(environments []*dsl.Document, sets []loadedSet) error {
-	known := map[string]bool{}
-	var names []string
-	for _, set := range sets {
-		for doc := range set.Set.All() {
-			if doc.Policy != nil && !known[doc.Name.V] {
-				known[doc.Name.V] = true
-				names = append(names, doc.Name.V)
-			}
-		}
+// A loadedSet is a set with its program, held as a whole.
+type loadedSet struct {
+	sources []*dsl.Source
+	*load.Result
+}
+
+// load reads and loads what the paths name, for verbs that run policies.
+func (r *request) load(paths []string, stdin io.Reader) ([]loadedSet, error) {
+	c, err := r.readConfig()
+	if err != nil {
+		return nil, err
 	}
+	sets, err := r.read(paths, stdin, c)
+	if err != nil {
+		return nil, err
+	}
+	var loaded []loadedSet
+	for _, set := range sets {
+		loaded = append(loaded, loadedSet{set.sources, load.Sources(set.sources, options(slices.Concat([]string(r.functions), c.Functions)))})
+	}
+	return loaded, nil
+}
+
+// knownPolicies refuses environments that name policies which no set has.
+func knownPolicies(environments []*dsl.Document, policies []string) error {
 	for _, doc := range environments {
 		for _, p := range doc.Environment.Policies {
-			if known[p.Policy.V] {
+			if slices.Contains(policies, p.Policy.V) {
 				continue
 			}
-			if near, ok := dsl.Nearest(p.Policy.V, names); ok {
+			if near, ok := dsl.Nearest(p.Policy.V, policies); ok {
 				return fmt.Errorf("%s: no policy is called %q; did you mean %q?", p.Policy.Range, p.Policy.V, near)
 			}
 			return fmt.Errorf("%s: no policy is called %q", p.Policy.Range, p.Policy.V)
@@ -172,15 +291,21 @@ func knownPolicies(environments []*dsl.Document, sets []loadedSet) error {
 }
 
 // level is what flags and config say of a rule in a file.
-func (o *outcome) level(wanted map[string]bool, file string, d dsl.Diagnostic) (dsl.Severity, bool) {
-	severity, on := o.config.Level(file, d.Code, d.Severity)
-	if want, said := wanted[d.Code.ID]; said {
+func (l *linter) level(file string, d dsl.Diagnostic) (dsl.Severity, bool) {
+	severity, on := l.config.Level(file, d.Code, d.Severity)
+	if want, said := l.wanted[d.Code.ID]; said {
 		on = want
 		if rule, _ := rules.Find(d.Code.ID); rule.Fixed {
 			on = true
 		}
 	}
 	return severity, on
+}
+
+// on reports whether a rule is looked for in a file.
+func (l *linter) on(file string, code dsl.Code) bool {
+	_, on := l.level(file, dsl.Diagnostic{Code: code})
+	return on
 }
 
 // wanted reads --enable and --disable.
@@ -244,13 +369,6 @@ func (r *request) readEnvironments(c *config.Config) ([]*dsl.Document, error) {
 		}
 	}
 	return docs, nil
-}
-
-// environmentsFor leaves out environments that a set holds itself.
-func environmentsFor(all []*dsl.Document, result *load.Result) []*dsl.Document {
-	return slices.DeleteFunc(slices.Clone(all), func(doc *dsl.Document) bool {
-		return result.Set.Find("Environment", doc.Name.V) != nil
-	})
 }
 
 // read reads what the paths name: files named one by one, also by patterns and from

@@ -88,7 +88,7 @@ func (c *Command) baseline(args []string) error {
 	if err != nil {
 		return err
 	}
-	o, err := r.analyse(paths, c.stdin())
+	o, err := r.analyse(paths, c.stdin(), c.newProgress())
 	if err != nil {
 		return err
 	}

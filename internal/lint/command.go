@@ -27,6 +27,7 @@ type Command struct {
 	Stdin          io.Reader // nil means empty
 	Stdout, Stderr io.Writer
 	Color          bool // whether Stdout is a terminal that wants colour
+	Progress       bool // whether Stderr is a terminal, on which long runs show how far they are
 }
 
 // A verb is one sub-command. Linting is the verb without a name.

@@ -43,12 +43,12 @@ func (c *Command) diff(args []string) error {
 	var programs [2]map[string]*interp.Policy
 	var names []string
 	for i, path := range rest {
-		o, err := r.analyse([]string{path}, c.stdin())
+		sets, err := r.load([]string{path}, c.stdin())
 		if err != nil {
 			return err
 		}
 		programs[i] = map[string]*interp.Policy{}
-		for _, set := range o.sets {
+		for _, set := range sets {
 			if set.Diagnostics.HasErrors() {
 				c.print(set.Diagnostics)
 				fmt.Fprintf(c.Stderr, "%s does not load, so nothing was compared\n", path)

@@ -24,13 +24,13 @@ func (c *Command) envelope(args []string) error {
 	if err != nil {
 		return err
 	}
-	o, err := r.analyse(paths, c.stdin())
+	sets, err := r.load(paths, c.stdin())
 	if err != nil {
 		return err
 	}
 	envelopes := []*analysis.Envelope{}
 	var policies []*interp.Policy
-	for _, set := range o.sets {
+	for _, set := range sets {
 		if set.Diagnostics.HasErrors() {
 			c.print(set.Diagnostics)
 			return errFindings

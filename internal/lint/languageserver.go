@@ -26,27 +26,16 @@ func (c *Command) languageServer(args []string) error {
 	if len(rest) > 0 {
 		return usagef("lsp takes no arguments: the editor says what to look at")
 	}
-	wanted, err := r.wanted()
+	l, err := r.linter()
 	if err != nil {
 		return err
 	}
-	settings, err := r.readConfig()
-	if err != nil {
-		return err
-	}
-	environments, err := r.readEnvironments(settings)
-	if err != nil {
-		return err
-	}
-	o := &outcome{config: settings}
-	functions := append([]string(r.functions), settings.Functions...)
 	code, err := lsp.Serve(context.Background(), c.stdin(), c.Stdout, lsp.Options{
 		Version: Version(),
 		Check: func(sources []*dsl.Source) dsl.Diagnostics {
-			_, kept, _ := o.check(sources, functions, wanted, environments)
-			return kept
+			return l.check(sources).found
 		},
-		Envelope: func(sources []*dsl.Source, policy string) string { return envelopeOf(sources, functions, policy) },
+		Envelope: func(sources []*dsl.Source, policy string) string { return envelopeOf(sources, l.functions, policy) },
 		Format:   format.Format,
 	})
 	if err != nil {

@@ -62,7 +62,7 @@ func (c *Command) run(r *request, paths []string, failOn, baseline string) (*out
 	if _, ok := dsl.ParseSeverity(failOn); failOn != "" && !ok {
 		return nil, usagef("--fail-on is error, warning or info, not %q", failOn)
 	}
-	o, err := r.analyse(paths, c.stdin())
+	o, err := r.analyse(paths, c.stdin(), c.newProgress())
 	if err != nil {
 		return nil, err
 	}

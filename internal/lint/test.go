@@ -38,12 +38,12 @@ func (c *Command) test(args []string) error {
 			return usagef("--run: %v", err)
 		}
 	}
-	o, err := r.analyse(paths, c.stdin())
+	sets, err := r.load(paths, c.stdin())
 	if err != nil {
 		return err
 	}
 	var total summary
-	for _, set := range o.sets {
+	for _, set := range sets {
 		if set.Diagnostics.HasErrors() {
 			c.print(set.Diagnostics)
 			fmt.Fprintf(c.Stderr, "no test was run: %s\n", tally(set.Diagnostics))

@@ -21,11 +21,11 @@ import (
 // checked, which must not look like success.
 var ErrNoFiles = errors.New("no .yaml or .yml file found")
 
-// A Result is what loading found. Program may be used only if Diagnostics has no
-// errors.
+// A Result is what loading found.
 type Result struct {
 	Set         *dsl.Set
 	Program     *interp.Program
+	Sound       bool            // neither the documents nor those they refer to have errors: Program may be used
 	Diagnostics dsl.Diagnostics // sorted
 }
 
@@ -60,16 +60,22 @@ func CheckOptions(opts interp.Options) error {
 // Sources loads sources as one set.
 func Sources(sources []*dsl.Source, opts interp.Options) *Result {
 	set, found := dsl.ParseSet(sources)
+	return compile(interp.NewCompiler(opts), set, found)
+}
+
+// compile holds a parsed set against the schema and compiles it. found is what parsing
+// found.
+func compile(compiler *interp.Compiler, set *dsl.Set, found dsl.Diagnostics) *Result {
 	refused := refusedDocuments(set, found)
 	for doc := range set.All() {
 		if !refused[doc] {
 			found = append(found, checkSchema(doc)...)
 		}
 	}
-	program, more := interp.Compile(set, opts)
+	program, more := compiler.Compile(set)
 	found = append(found, more...)
 	found.Sort()
-	return &Result{Set: set, Program: program, Diagnostics: bounded(found)}
+	return &Result{Set: set, Program: program, Sound: !found.HasErrors(), Diagnostics: bounded(found)}
 }
 
 // maxFindings bounds what is said of one file: who has more mistakes than that has
