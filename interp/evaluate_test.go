@@ -591,11 +591,15 @@ func (stopped) Sleep(context.Context, time.Duration) error { return errors.New("
 func TestExplanationsShowWhatPartsCameTo(t *testing.T) {
 	p := policyOf(t, "classify:\n  - id: r\n    class: RATE_LIMIT\n    when: |-\n      err.status == 429 ||\n      err.causes.exists(c, c.code == \"x\") && err.headers[\"X\"] == \"1\"\n")
 	e := p.Explain(first(&engine.Failure{Status: 503, Message: "no", Causes: []engine.CauseRecord{{Code: "y"}, {Code: "x"}}}), engine.CauseError)
-	want := []PartTrace{
+	want := [][2]string{
 		{`err.status == 429`, "false"}, {`err.status`, "503"}, {`err.causes.exists(c, c.code == "x")`, "true"}, {`err.causes`, "2 entries"},
 		{`err.headers["X"] == "1"`, "error: no such key: X"}, {`err.headers["X"]`, "error: no such key: X"}, {`err.headers`, "0 entries"},
 	}
-	if got := e.Rules[0]; !slices.Equal(got.Parts, want) || got.Error != "no such key: X" || got.Matched {
+	var parts [][2]string
+	for _, part := range e.Rules[0].Parts {
+		parts = append(parts, [2]string{part.Text, part.Value})
+	}
+	if got := e.Rules[0]; !slices.Equal(parts, want) || got.Error != "no such key: X" || got.Matched {
 		t.Errorf("got %+v, want the parts %q", got, want)
 	}
 	var b strings.Builder

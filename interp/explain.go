@@ -12,6 +12,7 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/common/types/traits"
 
+	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
 )
 
@@ -44,8 +45,9 @@ type RuleTrace struct {
 
 // A PartTrace is one part of a condition and what it came to.
 type PartTrace struct {
-	Text  string `json:"text"`
-	Value string `json:"value"`
+	Text  string    `json:"text"`
+	Value string    `json:"value"`
+	Range dsl.Range `json:"-"` // where it stands; of equal texts the first
 }
 
 // StrategyName returns the name of the strategy, "none" if there is none.
@@ -159,7 +161,7 @@ func (p *program) parts(s *scene) []PartTrace {
 		if _, isRecord := value.(*object); !ok || !known || isRecord || inLoop[n.ID()] || !worthShowing(n) {
 			return
 		}
-		list := []PartTrace{{oneLine(string(spans.text[start:end])), valueText(value)}}
+		list := []PartTrace{{oneLine(string(spans.text[start:end])), valueText(value), p.expr.Place(start, end)}}
 		if x := p.variable(n); x != nil {
 			list = append(list, x.program.parts(s)...)
 		}
@@ -174,7 +176,7 @@ func (p *program) parts(s *scene) []PartTrace {
 	var parts []PartTrace
 	for _, f := range found {
 		for _, one := range f.list {
-			if !slices.Contains(parts, one) {
+			if !slices.ContainsFunc(parts, func(p PartTrace) bool { return p.Text == one.Text && p.Value == one.Value }) {
 				parts = append(parts, one)
 			}
 		}

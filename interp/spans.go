@@ -68,6 +68,9 @@ func (s *spans) measure(e ast.Expr) (start, end int) {
 		if end >= 0 {
 			end = s.identifierEnd(end)
 		}
+		if sel.IsTestOnly() { // has(x.y)
+			closing = ')'
+		}
 	case ast.ListKind:
 		for _, item := range e.AsList().Elements() {
 			include(s.measure(item))

@@ -28,6 +28,7 @@ const (
 	OpVar                // vars.Name, whose definition is Args[0]
 	OpCall               // Name of Args: an operator as it is written, a function or a method with its target first
 	OpList               // of Args
+	OpExists             // err.causes.exists: whether Args[0] holds for one of Name; there "cause.code" is a field of the element
 )
 
 // A Node is a part of a checked expression, for those who look at expressions without
@@ -144,6 +145,7 @@ func (p *program) tree() *Node {
 type treeBuilder struct {
 	program *program
 	spans   *spans
+	element string // in the condition of exists, the name of the element
 }
 
 func (b *treeBuilder) node(e ast.Expr) *Node {
@@ -181,8 +183,27 @@ func (b *treeBuilder) build(e ast.Expr) *Node {
 		if len(e.AsList().OptionalIndices()) == 0 {
 			return &Node{Op: OpList, Args: b.all(e.AsList().Elements())}
 		}
+	case ast.ComprehensionKind:
+		if n := b.exists(e.AsComprehension()); n != nil {
+			return n
+		}
 	}
 	return b.other(e)
+}
+
+// exists reads causes.exists(c, ...), nil if the loop is another. Its macro expands to a
+// loop that begins with false and joins the conditions by ||.
+func (b *treeBuilder) exists(loop ast.ComprehensionExpr) *Node {
+	of, ok := b.pathOf(loop.IterRange())
+	step := loop.LoopStep()
+	joins := step.Kind() == ast.CallKind && step.AsCall().FunctionName() == celop.LogicalOr
+	if !ok || !strings.HasSuffix(of, ".causes") || !joins || loop.AccuInit().Kind() != ast.LiteralKind || loop.AccuInit().AsLiteral() != types.False {
+		return nil
+	}
+	b.element = loop.IterVar()
+	condition := b.node(step.AsCall().Args()[1])
+	b.element = ""
+	return &Node{Op: OpExists, Name: of, Args: []*Node{condition}}
 }
 
 func (b *treeBuilder) all(list []ast.Expr) []*Node {
@@ -198,7 +219,7 @@ func (b *treeBuilder) field(e ast.Expr) *Node {
 	if x := b.program.variable(e); x != nil && !e.AsSelect().IsTestOnly() {
 		return &Node{Op: OpVar, Name: x.name, Args: []*Node{x.program.tree()}}
 	}
-	path, ok := pathOf(e)
+	path, ok := b.pathOf(e)
 	switch {
 	case !ok:
 		return b.other(e)
@@ -209,13 +230,16 @@ func (b *treeBuilder) field(e ast.Expr) *Node {
 }
 
 // pathOf spells a selection of the records: "err.attr.tier".
-func pathOf(e ast.Expr) (path string, ok bool) {
+func (b *treeBuilder) pathOf(e ast.Expr) (path string, ok bool) {
 	switch e.Kind() {
 	case ast.IdentKind:
 		name := e.AsIdent()
+		if name == b.element {
+			return "cause", true
+		}
 		return name, name == "err" || name == "result"
 	case ast.SelectKind:
-		of, ok := pathOf(e.AsSelect().Operand())
+		of, ok := b.pathOf(e.AsSelect().Operand())
 		return of + "." + e.AsSelect().FieldName(), ok
 	}
 	return "", false
@@ -232,7 +256,7 @@ func (b *treeBuilder) call(e ast.Expr) *Node {
 	}
 	name := call.FunctionName()
 	if name == celop.OptSelect {
-		of, ok := pathOf(args[0])
+		of, ok := b.pathOf(args[0])
 		field, isText := args[1].AsLiteral().(types.String)
 		if !ok || !isText {
 			return b.other(e)
@@ -318,6 +342,9 @@ func (n *Node) key() string {
 		return n.Args[0].Key
 	}
 	var b strings.Builder
+	if n.Op == OpExists {
+		b.WriteString("exists ")
+	}
 	b.WriteString(n.Name)
 	b.WriteByte('(')
 	for i, arg := range n.Args {

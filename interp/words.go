@@ -232,6 +232,9 @@ func (s *scope) inspectField(e, operand ast.Expr, name string) {
 // fieldRange is where a field's name stands, at the end of its selection.
 func (s *scope) fieldRange(e ast.Expr, name string) dsl.Range {
 	_, end, ok := s.spans.of(e.ID())
+	for e.AsSelect().IsTestOnly() && end > 0 && !isWord(s.spans.text[end-1]) {
+		end-- // to before the bracket of has(x.y)
+	}
 	if start := end - len([]rune(name)); ok && start >= 0 && string(s.spans.text[start:end]) == name {
 		return s.expr.Place(start, end)
 	}

@@ -35,7 +35,7 @@ type dimension struct {
 	cases  []caseOf
 	parent int // index of the field of which this is a predicate, -1 without
 	pred   predicate
-	node   *interp.Node // the atom, of predicates
+	node   *interp.Node // the atom, of predicates and free atoms
 }
 
 // A predicate is what is asked of a string, to tell which answers exclude each other.
@@ -178,6 +178,8 @@ func basesOf(n *interp.Node) map[string]string {
 			return
 		}
 		switch n.Op {
+		case interp.OpExists:
+			return // of the chain, which is no field with cases
 		case interp.OpField:
 			bases[n.Name] = n.Type
 		case interp.OpHas, interp.OpOptional:
@@ -200,7 +202,7 @@ func (s *space) cases(base string, u *usage) []caseOf {
 	switch {
 	case strings.HasSuffix(base, "]"):
 		return append([]caseOf{{reading: reading{false, other{}}}}, texts(u.literals, false)...)
-	case inRecord && (record == "err" || record == "result"):
+	case inRecord && (record == "err" || record == "result" || record == "cause"):
 		if name, isAttr := strings.CutPrefix(field, "attr."); isAttr {
 			return s.attribute(s.scope.Attributes[name], u)
 		}
@@ -406,10 +408,20 @@ func doubles(literals []any) []caseOf {
 	return cases
 }
 
+// fieldOf is the name of a field of the records, or what else it is that is read.
+func fieldOf(base string) string {
+	for _, record := range []string{"err.", "result.", "cause."} {
+		if field, ok := strings.CutPrefix(base, record); ok {
+			return field
+		}
+	}
+	return base
+}
+
 // isFinite reports whether the cases of a field are its values, so that any question
 // about it is answered by asking each.
 func isFinite(base string) bool {
-	switch strings.TrimPrefix(strings.TrimPrefix(base, "err."), "result.") {
+	switch fieldOf(base) {
 	case "status", "kind", "phase", "marker", "timeout", "idempotent", "class":
 		return true
 	}

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/redress-policy/redress/engine"
 	"github.com/redress-policy/redress/interp"
@@ -69,6 +70,21 @@ func (l *List) Errs(i int) Answer {
 // no earlier rule.
 func (l *List) Decides(i int) Answer {
 	return l.ask(goal{want: l.conds[i], bits: isTrue, except: l.conds[:i]}, func(w *Witness) bool { return l.first(w) == i })
+}
+
+// Part asks for a failure that is held against rule i, because no earlier rule holds, and
+// on which a part of its condition comes to value.
+func (l *List) Part(i int, part *interp.Node, value bool) Answer {
+	g := goal{want: l.space.lower(part), bits: isFalse, except: l.conds[:i]}
+	if value {
+		g.bits = isTrue
+	}
+	return l.ask(g, func(w *Witness) bool {
+		first := l.first(w)
+		return (first < 0 || first >= i) && slices.ContainsFunc(l.Rules[i].Parts(w.Input), func(p interp.PartTrace) bool {
+			return p.Range == part.Range && p.Value == strconv.FormatBool(value)
+		})
+	})
 }
 
 // Within asks for a failure on which rules i and j hold.

@@ -163,6 +163,9 @@ func truthOf(v any) outcome {
 
 // atom finds out what an atom comes to in each case of the field that it reads.
 func (s *space) atom(n *interp.Node) *condition {
+	if n.Op == interp.OpExists && Constant(s.scope, n.Args[0]) == AlwaysFalse {
+		return &condition{op: constOp, all: isFalse}
+	}
 	bases := basesOf(n)
 	base := ""
 	for base = range bases {
@@ -281,7 +284,7 @@ func (s *space) free(n *interp.Node) *condition {
 	i, ok := s.index[key]
 	if !ok {
 		i = len(s.dims)
-		d := dimension{base: key, parent: -1, cases: []caseOf{{free: isFalse}, {free: isTrue}}}
+		d := dimension{base: key, parent: -1, node: n, cases: []caseOf{{free: isFalse}, {free: isTrue}}}
 		if mayErr(n) {
 			d.cases = append(d.cases, caseOf{free: isError})
 		}

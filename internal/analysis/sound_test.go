@@ -77,7 +77,8 @@ func (d dice) atom() string {
 	case 19:
 		return fmt.Sprintf("err.attr.load %s %v", d.comparison(), pick(d, "0.5", "1.0", "-1.0"))
 	case 20:
-		return fmt.Sprintf(`err.causes.exists(c, c.code == %s)`, d.text())
+		return fmt.Sprintf(`err.causes.exists(c, %s)`, pick(d, "c.code == "+d.text(), "c.code in "+d.texts(), fmt.Sprintf("c.status %s %d", d.comparison(), pick(d, someStatus...)),
+			"c.message.contains("+d.text()+") && c.kind != \"http\"", "has(c.code) && c.code != err.code", "c.kind == \"net\" || vars.flag", "c.status == 4000"))
 	case 21:
 		return fmt.Sprintf("int(err.code) %s %d", d.comparison(), pick(d, 8, 40001))
 	case 22:
@@ -135,7 +136,9 @@ func (d dice) input() *engine.Input {
 		f.Headers = map[string]string{"x-a": pick(d, someText...)}
 	}
 	if d.IntN(4) == 0 {
-		f.Causes = []engine.CauseRecord{{Code: pick(d, someText...)}}
+		for range 1 + d.IntN(2) {
+			f.Causes = append(f.Causes, engine.CauseRecord{Code: pick(d, someText...), Message: pick(d, someText...), Status: pick(d, someStatus...), Kind: engine.Kind(pick(d, dsl.KindNames()...))})
+		}
 	}
 	put := func(name string, value any) {
 		if d.IntN(3) > 0 {

@@ -17,6 +17,7 @@ import (
 type Witness struct {
 	Input  *engine.Input
 	fields []witnessField // of the record, in the order of the language
+	causes []string
 	call   []witnessField // operation, attempt, elapsed, remaining, idempotent, ...
 }
 
@@ -64,6 +65,9 @@ func (s *space) witness(assigned []int) (*Witness, bool) {
 	attributes, headers := map[string]string{}, map[string]string{}
 	for d, i := range assigned {
 		dim := &s.dims[d]
+		if i >= 0 && dim.node != nil && dim.node.Op == interp.OpExists && dim.cases[i].free == isTrue {
+			w.addCause(s.scope, dim.node.Args[0])
+		}
 		if i < 0 || dim.parent >= 0 || strings.HasPrefix(dim.base, "free ") {
 			continue
 		}
@@ -83,10 +87,34 @@ func (s *space) witness(assigned []int) (*Witness, bool) {
 	if len(headers) > 0 {
 		w.fields = append(w.fields, witnessField{"headers", flowMap(headers)})
 	}
+	if len(w.causes) > 0 {
+		w.fields = append(w.fields, witnessField{"causes", "[" + strings.Join(w.causes, ", ") + "]"})
+	}
 	if len(attributes) > 0 {
-		w.fields = append(w.fields, witnessField{"attributes", flowMap(attributes)})
+		w.fields = append(w.fields, witnessField{"attr", flowMap(attributes)})
 	}
 	return w, true
+}
+
+// addCause adds a cause of which the condition of an exists holds, if it reads nothing
+// else and one can be made.
+func (w *Witness) addCause(scope Scope, condition *interp.Node) {
+	s := newSpace(scope, []*interp.Node{condition})
+	for _, dim := range s.dims {
+		if !strings.HasPrefix(dim.base, "cause.") {
+			return
+		}
+	}
+	s.search(goal{want: s.lower(condition), bits: isTrue, show: func(assigned []int) bool {
+		cause, ok := s.witness(assigned)
+		if !ok {
+			return false
+		}
+		f := cause.Input.Failure
+		w.Input.Failure.Causes = append(w.Input.Failure.Causes, engine.CauseRecord{Type: f.Type, Message: f.Message, Code: f.Code, Kind: f.Kind, Status: f.Status})
+		w.causes = append(w.causes, cause.Record())
+		return true
+	}})
 }
 
 var fieldOrder = []string{"status", "code", "kind", "type", "message", "timeout", "retry_after", "phase", "marker"}
@@ -103,7 +131,7 @@ func flowMap(m map[string]string) string {
 // set puts a reading into the record or the call.
 func (w *Witness) set(base string, r reading, attributes, headers map[string]string) {
 	f := w.Input.Failure
-	field := strings.TrimPrefix(strings.TrimPrefix(base, "err."), "result.")
+	field := fieldOf(base)
 	if field == base {
 		w.setCall(base, r)
 		return

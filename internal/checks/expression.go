@@ -38,7 +38,7 @@ func (l *list) walkOwn(n *interp.Node, f func(*interp.Node)) {
 
 // part reports comparisons whose result is always the same.
 func (l *list) part(scope analysis.Scope, n *interp.Node) {
-	if n.Op == interp.OpVar || n.Op != interp.OpCall {
+	if n.Op != interp.OpCall && n.Op != interp.OpExists {
 		return
 	}
 	switch n.Name {
@@ -81,7 +81,7 @@ func (l *list) membership(scope analysis.Scope, n *interp.Node) {
 		switch {
 		case m.Op != interp.OpLiteral:
 		case analysis.Constant(scope, one) == analysis.AlwaysFalse:
-			l.report(dsl.CodeImpossible, m.Range, domainOf(scope, field), "%s is never %s", field.Name, m.Range.Text())
+			l.report(dsl.CodeImpossible, m.Range, domainOf(scope, field), "%s is never %s", spelled(field), m.Range.Text())
 		case seen[m.Key]:
 			l.report(dsl.CodeConstant, m.Range, "remove it", "%s is in the list already", m.Range.Text())
 		}

@@ -198,7 +198,7 @@ func fieldsOf(n *interp.Node) []string {
 		switch n.Op {
 		case interp.OpField, interp.OpHas, interp.OpOptional:
 			fields = append(fields, n.Name)
-		case interp.OpOther:
+		case interp.OpOther, interp.OpExists:
 			fields = append(fields, n.Key)
 		}
 	})
@@ -239,7 +239,7 @@ func strictLimit(n *interp.Node) (int64, bool) {
 		return 0, false
 	}
 	for i, arg := range n.Args {
-		if arg.Op == interp.OpField && strings.HasSuffix(arg.Name, ".status") {
+		if arg.Op == interp.OpField && (arg.Name == "err.status" || arg.Name == "result.status") {
 			limit, ok := n.Args[1-i].Value.(int64)
 			return limit, ok
 		}

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/redress-policy/redress/dsl"
@@ -23,6 +24,7 @@ type PartCoverage struct {
 	Policy      string
 	Rule        string
 	Text        string
+	Range       dsl.Range // where it stands
 	True, False bool
 }
 
@@ -61,28 +63,42 @@ func (c *coverage) note(policy *interp.Policy, in *engine.Input, cause engine.Ca
 	if policy == nil {
 		return
 	}
-	list := policy.Classify()
-	if cause == engine.CauseResult {
-		list = policy.ClassifyResult()
+	for r, seen := range Tried(policy, in, cause) {
+		c.notePart(r, seen)
 	}
-	tried := *in
-	for _, r := range list {
-		c.notePart(r, &tried)
-		if holds, _ := r.Test(&tried); holds {
-			tried.Class, tried.ClassAttempt = r.Class, max(tried.ClassAttempt, 1)
-			break
+}
+
+// Tried yields the conditions that a policy holds against a failure or a result, up to
+// the first that decides, with what they are shown.
+func Tried(policy *interp.Policy, in *engine.Input, cause engine.Cause) iter.Seq2[interp.Condition, *engine.Input] {
+	return func(yield func(interp.Condition, *engine.Input) bool) {
+		list := policy.Classify()
+		if cause == engine.CauseResult {
+			list = policy.ClassifyResult()
 		}
-	}
-	if tried.Class == engine.NoClass {
-		tried.Class = policy.Spec().DefaultClass
-	}
-	if !tried.Class.Retryable() {
-		return
-	}
-	for _, r := range policy.Select() {
-		c.notePart(r, &tried)
-		if holds, _ := r.Test(&tried); holds {
+		tried := *in
+		for _, r := range list {
+			if !yield(r, &tried) {
+				return
+			}
+			if holds, _ := r.Test(&tried); holds {
+				tried.Class, tried.ClassAttempt = r.Class, max(tried.ClassAttempt, 1)
+				break
+			}
+		}
+		if tried.Class == engine.NoClass && cause == engine.CauseError {
+			tried.Class = policy.Spec().DefaultClass
+		}
+		if !tried.Class.Retryable() {
 			return
+		}
+		for _, r := range policy.Select() {
+			if !yield(r, &tried) {
+				return
+			}
+			if holds, _ := r.Test(&tried); holds {
+				return
+			}
 		}
 	}
 }
@@ -109,7 +125,7 @@ func (c *coverage) listParts(p *interp.Policy) {
 		for _, part := range r.Parts(nothing) {
 			key := partKey{r.Range, part.Text}
 			if c.part[key] == nil {
-				c.part[key] = &PartCoverage{Policy: p.Name(), Rule: r.ID, Text: part.Text}
+				c.part[key] = &PartCoverage{Policy: p.Name(), Rule: r.ID, Text: part.Text, Range: part.Range}
 				c.parts = append(c.parts, c.part[key])
 			}
 		}
