@@ -35,6 +35,7 @@ func (c *Command) languageServer(args []string) error {
 		Check: func(sources []*dsl.Source) dsl.Diagnostics {
 			return l.check(sources).found
 		},
+		Excludes: l.config.Excludes,
 		Envelope: func(sources []*dsl.Source, policy string) string { return envelopeOf(sources, l.functions, policy) },
 		Format:   format.Format,
 	})

@@ -65,22 +65,22 @@ func (s *server) startCheck() {
 	}
 	of.due, s.running = time.Time{}, true
 	result := checkResult{set: of, generation: of.generation}
-	root, old, open, check, ctx := of.root, of.disk, s.openSources(of), s.opts.Check, s.ctx
+	root, old, open, opts, ctx := of.root, of.disk, s.openSources(of), s.opts, s.ctx
 	s.background.Go(func() {
-		result.check(ctx, root, old, open, check)
+		result.check(ctx, root, old, open, &opts)
 		s.checked <- result
 	})
 }
 
-func (r *checkResult) check(ctx context.Context, root string, old, open []*dsl.Source, check func([]*dsl.Source) dsl.Diagnostics) {
+func (r *checkResult) check(ctx context.Context, root string, old, open []*dsl.Source, opts *Options) {
 	defer func() { r.panicked = recover() }()
 	if root != "" {
 		if r.disk, r.readErr = readFolder(ctx, root, old); r.readErr != nil {
 			return
 		}
 	}
-	r.sources = overlay(r.disk, open)
-	r.found = check(slices.Clone(r.sources))
+	r.sources = opts.included(overlay(r.disk, open))
+	r.found = opts.Check(slices.Clone(r.sources))
 }
 
 // finishCheck publishes what a check found, unless the set has changed meanwhile:

@@ -246,7 +246,12 @@ func (s *server) sourcesOf(of *set) []*dsl.Source {
 		}
 		of.disk, of.read = disk, true
 	}
-	return overlay(of.disk, s.openSources(of))
+	return s.opts.included(overlay(of.disk, s.openSources(of)))
+}
+
+// included leaves out what is not looked at.
+func (o *Options) included(sources []*dsl.Source) []*dsl.Source {
+	return slices.DeleteFunc(sources, func(s *dsl.Source) bool { return o.Excludes(s.Name) })
 }
 
 func (s *server) openSources(of *set) []*dsl.Source {

@@ -32,6 +32,8 @@ type Options struct {
 	// whose ranges stand in sources of other names, or in none, are
 	// shown at the beginning of the first.
 	Check func(sources []*dsl.Source) dsl.Diagnostics
+	// Excludes reports whether a file is not looked at; nil means that all are.
+	Excludes func(name string) bool
 	// Envelope says in Markdown what a policy does at most; it is shown where the
 	// pointer rests on the policy's name. It may be nil, and may return "".
 	Envelope func(sources []*dsl.Source, policy string) string
@@ -57,6 +59,9 @@ func newServer(out io.Writer, opts Options) *server {
 		opts.Check = func(sources []*dsl.Source) dsl.Diagnostics {
 			return load.Sources(sources, interp.Options{}).Diagnostics
 		}
+	}
+	if opts.Excludes == nil {
+		opts.Excludes = func(string) bool { return false }
 	}
 	s := &server{
 		opts: opts, out: out, enc: utf16Units,

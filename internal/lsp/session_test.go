@@ -40,6 +40,16 @@ func TestAPolicyThatIsOpenedIsChecked(t *testing.T) {
 	})
 }
 
+func TestExcludedFilesAreNotLookedAt(t *testing.T) {
+	opts := lsp.Options{Excludes: func(name string) bool { return strings.Contains(name, "/vendor/") }}
+	session(t, opts, `{}`, map[string]string{"vendor/a.yaml": policy + "retry: {max_atempts: 3}\n"}, func(c *client) {
+		c.open("a.yaml", policy+"retry: {max_atempts: 3}\n")
+		c.open("vendor/b.yaml", policy+"retry: {max_atempts: 3}\n")
+		c.rest()
+		expectLines(t, "opened", c.findings(), "a.yaml v1 5:8-5:19 "+unknownKey)
+	})
+}
+
 func TestTheServerSaysWhatItCanDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := start(t, t.Context(), t.TempDir(), lsp.Options{Version: "v1.2.3", Format: func(string, []byte) ([]byte, error) { return nil, nil }})
