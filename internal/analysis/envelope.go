@@ -22,6 +22,7 @@ type Envelope struct {
 // no hint of the server.
 type ClassBounds struct {
 	Class      engine.Class      `json:"class"`
+	Given      bool              `json:"given"`                 // by a rule, or as the default
 	Attempts   int               `json:"attempts"`              // the most
 	Stop       engine.StopReason `json:"stop"`                  // what ends the call then, if the deadline does not
 	Strategies []string          `json:"strategies,omitempty"`  // that may be asked
@@ -46,8 +47,13 @@ func EnvelopeOf(policy *interp.Policy) *Envelope {
 	spec := policy.Spec()
 	e := &Envelope{Policy: spec.Name, Deadline: spec.Deadline, AttemptTimeout: spec.AttemptTimeout, MaxAttempts: 1}
 	open := false
+	given := map[engine.Class]bool{spec.DefaultClass: true}
+	for _, r := range policy.Rules() {
+		given[r.Class] = true
+	}
 	for _, class := range engine.Classes() {
 		c := classBounds(policy, &spec, class)
+		c.Given = given[class]
 		e.Classes = append(e.Classes, c)
 		if c.Stop == engine.MaxAttemptsGlobal {
 			open = true
@@ -63,6 +69,18 @@ func EnvelopeOf(policy *interp.Policy) *Envelope {
 		e.Longest = mixedLongest(e, &spec)
 	}
 	return e
+}
+
+// GivenAttempts is the most that a call makes on failures of one class that the policy
+// gives.
+func (e *Envelope) GivenAttempts() int {
+	most := 1
+	for _, c := range e.Classes {
+		if c.Given {
+			most = max(most, c.Attempts)
+		}
+	}
+	return most
 }
 
 // mixedLongest bounds a call that meets failures of several classes.

@@ -82,11 +82,12 @@ type policy struct {
 	body     *dsl.Policy
 	spec     engine.Spec
 	envelope *analysis.Envelope
-	produced map[engine.Class]bool // by rules or as the default
+	outlooks []analysis.Outlook
 }
 
 func (c *checker) newPolicy(p *interp.Policy) *policy {
-	return &policy{checker: c, Policy: p, doc: p.Document(), body: p.Document().Policy, spec: p.Spec(), envelope: analysis.EnvelopeOf(p)}
+	e := analysis.EnvelopeOf(p)
+	return &policy{checker: c, Policy: p, doc: p.Document(), body: p.Document().Policy, spec: p.Spec(), envelope: e, outlooks: analysis.Outlooks(p, e, c.environments)}
 }
 
 func (p *policy) check() {
@@ -94,7 +95,6 @@ func (p *policy) check() {
 	classify := p.list(scope, p.Classify(), "", p.spec.DefaultClass)
 	p.list(scope, p.ClassifyResult(), "", engine.NoClass)
 	p.list(scope, p.Select(), "", engine.NoClass)
-	p.produce()
 	p.vars(p.body.Vars, p.body.Attributes, p.VarTrees(), slices.Concat(p.Classify(), p.ClassifyResult(), p.Select()), "")
 	p.retries()
 	p.breaker()
@@ -106,12 +106,9 @@ func (p *policy) check() {
 	p.tests()
 }
 
-// produce finds the classes that rules give, those that cannot decide left out.
-func (p *policy) produce() {
-	p.produced = map[engine.Class]bool{p.spec.DefaultClass: true}
-	for _, r := range slices.Concat(p.Classify(), p.ClassifyResult()) {
-		p.produced[r.Class] = true
-	}
+// gives reports whether rules of the policy, or its default, give a class.
+func (p *policy) gives(class engine.Class) bool {
+	return slices.ContainsFunc(p.envelope.Classes, func(c analysis.ClassBounds) bool { return c.Class == class && c.Given })
 }
 
 func (c *checker) classifier(k *interp.Classifier) {

@@ -4,106 +4,35 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
 	"github.com/redress-policy/redress/internal/analysis"
 )
 
-// assumption is what is assumed of a policy in one environment.
-type assumption struct {
-	dsl.Assumptions
-	where string // " in production", "" without an environment
-}
-
-// assumptions returns what is assumed of the policy, for each environment: what the
-// environment says of it, else what it says of every policy, else what the policy
-// says itself.
-func (p *policy) assumptions() []assumption {
-	if len(p.environments) == 0 {
-		if !p.body.Assume.Set {
-			return nil
-		}
-		return []assumption{{p.body.Assume, ""}}
-	}
-	var all []assumption
-	for _, doc := range p.environments {
-		merged := p.body.Assume
-		merge(&merged, doc.Environment.Assume)
-		for _, one := range doc.Environment.Policies {
-			if one.Policy.V == p.Name() {
-				merge(&merged, one.Assume)
-			}
-		}
-		all = append(all, assumption{merged, " in " + doc.Name.V})
-	}
-	return all
-}
-
-// merge lays what is set in over on top of a.
-func merge(a *dsl.Assumptions, over dsl.Assumptions) {
-	take(&a.Rate, over.Rate)
-	take(&a.Instances, over.Instances)
-	take(&a.Latency, over.Latency)
-	take(&a.BaselineErrors, over.BaselineErrors)
-	take(&a.Utilisation, over.Utilisation)
-	take(&a.Idempotent, over.Idempotent)
-	a.Set = a.Set || over.Set
-}
-
-func take[T any](v *dsl.Value[T], over dsl.Value[T]) {
-	if over.Set {
-		*v = over
-	}
-}
-
-// load reports retries that a dependency could not bear. While everything fails, each
-// call makes as many attempts as it may, or as the budget lets it: the load multiplies
-// by min(attempts, 1 + budget/calls). Above the capacity the dependency keeps failing
-// because of the retries alone, also when what began it is over (Bronson et al.,
-// Metastable Failures in Distributed Systems, HotOS 2021).
+// load reports retries that a dependency could not bear.
 func (p *policy) load() {
-	attempts := p.mostAttempts()
-	if attempts < 2 {
-		return
-	}
-	for _, a := range p.assumptions() {
-		if !a.Utilisation.Set || a.Utilisation.V == 0 {
+	for _, o := range p.outlooks {
+		l, a := o.Load, o.Assumed
+		if l == nil || l.Amplification <= 1 || l.Load <= 1 {
 			continue
 		}
-		u := a.Utilisation.V
-		amplification, why := float64(attempts), fmt.Sprintf("%d attempts a call", attempts)
-		if p.spec.Budget != nil && a.Rate.Set {
-			budget := p.spec.Budget.Spec()
-			calls := a.Rate.V * budget.Window.Seconds()
-			ratio := float64(budget.MaxRetries) / calls
-			if 1+ratio < amplification {
-				amplification = 1 + ratio
-			}
-			why = fmt.Sprintf("a budget of %d retries for %s calls in %v, and at most %d attempts a call", budget.MaxRetries, number(calls), budget.Window, attempts)
-		}
-		total := u * amplification
-		if total <= 1 {
-			continue
-		}
-		note := fmt.Sprintf("%s × %s = %s of its capacity, when everything fails%s: %s", number(u), number(amplification), number(total), a.where, why)
+		u := l.Utilisation
+		note := fmt.Sprintf("%s × %s = %s of its capacity, when everything fails%s: %s", analysis.Number(u), analysis.Number(l.Amplification), analysis.Number(l.Load), o.Where(), l.Why)
 		var d *dsl.Diagnostic
 		if p.spec.Budget == nil {
-			most := math.Floor((1/u - 1) * 1000)
 			help := "add retry.budget"
-			if a.Rate.Set && most > 0 {
+			if a.Rate.Set && u < 1 {
 				help = fmt.Sprintf("add retry.budget: {max_retries: %d, window: 60s}", max(int(math.Floor((1/u-1)*a.Rate.V*60)), 1))
 			}
-			d = p.report(dsl.CodeNoBudget, p.retryPlace(), help, "retries would load the dependency with %s times its capacity, and no budget holds them", number(total))
+			d = p.report(dsl.CodeNoBudget, p.retryPlace(), help, "retries would load the dependency with %s times its capacity, and no budget holds them", analysis.Number(l.Load))
 		} else {
-			help := ""
+			help := "declare assume.rate, so that the budget can be reckoned with"
 			if a.Rate.Set {
-				help = fmt.Sprintf("allow at most %d retries in %v", int(math.Floor((1/u-1)*a.Rate.V*p.spec.Budget.Spec().Window.Seconds())), p.spec.Budget.Spec().Window)
-			} else {
-				help = "declare assume.rate, so that the budget can be reckoned with"
+				window := p.spec.Budget.Spec().Window
+				help = fmt.Sprintf("allow at most %d retries in %v", int(math.Floor((1/u-1)*a.Rate.V*window.Seconds())), window)
 			}
-			d = p.report(dsl.CodeMetastable, p.body.Retry.Budget.Range, help, "even with its budget, retries would load the dependency with %s times its capacity", number(total))
+			d = p.report(dsl.CodeMetastable, p.body.Retry.Budget.Range, help, "even with its budget, retries would load the dependency with %s times its capacity", analysis.Number(l.Load))
 		}
 		d.Notes = append(d.Notes, note)
 		d.Related = []dsl.Related{{Range: a.Utilisation.Range, Message: "the utilisation is assumed here"}}
@@ -117,29 +46,6 @@ func (p *policy) retryPlace() dsl.Range {
 		return r.MaxAttempts.Range
 	}
 	return p.doc.Name.Range
-}
-
-// mostAttempts is the most that a call makes on failures that the rules give.
-func (p *policy) mostAttempts() int {
-	most := 1
-	for _, c := range p.envelope.Classes {
-		if p.produced[c.Class] {
-			most = max(most, c.Attempts)
-		}
-	}
-	return most
-}
-
-// number writes a figure with at most three digits behind the point.
-func number(x float64) string {
-	s := fmt.Sprintf("%.3f", x)
-	if x != 0 && math.Abs(x) < 0.01 {
-		s = fmt.Sprintf("%.2g", x)
-	}
-	if strings.Contains(s, ".") && !strings.Contains(s, "e") {
-		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
-	}
-	return s
 }
 
 // budget reports budgets that never refuse, or refuse everything.
@@ -156,13 +62,9 @@ func (p *policy) budget() {
 	if p.body.Retry.Budget.Inline == nil {
 		return // others take from it too
 	}
-	for _, a := range p.assumptions() {
-		if !a.Rate.Set {
-			continue
-		}
-		most := a.Rate.V * spec.Window.Seconds() * float64(p.mostAttempts()-1)
-		if most < float64(spec.MaxRetries) {
-			p.report(dsl.CodeBudgetIdle, at, "lower max_retries", "the budget never refuses: %s calls a second%s retry at most %s times in %v, and it allows %d", number(a.Rate.V), a.where, number(math.Floor(most)), spec.Window, spec.MaxRetries)
+	for _, o := range p.outlooks {
+		if b := o.Budget; b != nil && !b.CanRefuse {
+			p.report(dsl.CodeBudgetIdle, at, "lower max_retries", "the budget never refuses: %s calls a second%s retry at most %s times in %v, and it allows %d", analysis.Number(o.Assumed.Rate.V), o.Where(), analysis.Number(math.Floor(b.Retries)), spec.Window, spec.MaxRetries)
 			return
 		}
 	}
@@ -192,8 +94,8 @@ func (p *policy) breaker() {
 	if body.Window.Set && p.spec.AttemptTimeout > 0 && body.Window.V < 2*p.spec.AttemptTimeout {
 		p.report(dsl.CodeShortWindow, body.Window.Range, fmt.Sprintf("make it at least %v, twice attempt_timeout", 2*p.spec.AttemptTimeout), "a window of %v hardly sees two attempts of %v: slow failures have left it before they are enough", body.Window.V, p.spec.AttemptTimeout)
 	}
-	for _, a := range p.assumptions() {
-		if a.Rate.Set && p.sees(spec, body, a) {
+	for _, o := range p.outlooks {
+		if o.Breaker != nil && p.sees(spec, body, o) {
 			return
 		}
 	}
@@ -206,41 +108,33 @@ func (p *policy) counted(name dsl.Value[string]) {
 	case !ok || slices.ContainsFunc(p.found, func(d dsl.Diagnostic) bool { return d.Range == name.Range }):
 	case class == engine.Auth || class == engine.Permission || class == engine.Permanent:
 		p.report(dsl.CodeCallerErrors, name.Range, "remove it", "the breaker counts %s, which callers cause by themselves: one bad caller would cut off all others", class)
-	case !p.produced[class]:
+	case !p.gives(class):
 		p.report(dsl.CodeUnproduced, name.Range, "remove it, or add a rule that gives it", "the breaker counts %s, which no rule of %s gives", class, p.Name())
 	}
 }
 
 // sees reports a breaker that cannot open, or opens when nothing is wrong.
-func (p *policy) sees(spec engine.BreakerSpec, body *dsl.CircuitBreaker, a assumption) (said bool) {
-	least, at := spec.FailureThreshold, p.doc.Name.Range
-	if len(spec.TripOn) == 0 {
-		least = math.MaxInt
-	}
+func (p *policy) sees(spec engine.BreakerSpec, body *dsl.CircuitBreaker, o analysis.Outlook) (said bool) {
+	at := p.doc.Name.Range
 	if body.FailureThreshold.Set {
 		at = body.FailureThreshold.Range
 	} else if p.body.CircuitBreaker.Set {
 		at = p.body.CircuitBreaker.Range
 	}
-	for _, n := range spec.ClassThresholds {
-		least = min(least, n)
-	}
-	calls := a.Rate.V * spec.Window.Seconds()
-	if calls < float64(least) {
-		p.report(dsl.CodeCannotTrip, at, fmt.Sprintf("count over a longer window, or fewer than %d", least),
-			"the breaker can never open%s: %s calls a second are %s in %v, and it takes %d failures", a.where, number(a.Rate.V), number(calls), spec.Window, least)
+	b := o.Breaker
+	if !b.CanOpen {
+		p.report(dsl.CodeCannotTrip, at, fmt.Sprintf("count over a longer window, or fewer than %d", b.Least),
+			"the breaker can never open%s: %s calls a second are %s in %v, and it takes %d failures", o.Where(), analysis.Number(o.Assumed.Rate.V), analysis.Number(b.Calls), spec.Window, b.Least)
 		return true
-	}
-	if !a.BaselineErrors.Set {
-		return false
 	}
 	const tolerable = 0.01
-	if chance := analysis.FalseTrips(int(calls), a.BaselineErrors.V, least); chance > tolerable {
-		p.report(dsl.CodeFalseTrips, at, fmt.Sprintf("count %d failures or more, or over a shorter window", enough(int(calls), a.BaselineErrors.V)),
-			"the breaker opens when all is well%s: of %d calls in %v at least %d fail with a chance of %s %%, with baseline errors of %s", a.where, int(calls), spec.Window, least, number(100*chance), number(a.BaselineErrors.V))
-		return true
+	if b.FalseTrip == nil || *b.FalseTrip <= tolerable {
+		return false
 	}
-	return false
+	baseline := o.Assumed.BaselineErrors.V
+	p.report(dsl.CodeFalseTrips, at, fmt.Sprintf("count %d failures or more, or over a shorter window", enough(int(b.Calls), baseline)),
+		"the breaker opens when all is well%s: of %d calls in %v at least %d fail with a chance of %s %%, with baseline errors of %s", o.Where(), int(b.Calls), spec.Window, b.Least, analysis.Number(100**b.FalseTrip), analysis.Number(baseline))
+	return true
 }
 
 // enough is the least threshold that is hardly ever reached by chance.

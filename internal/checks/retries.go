@@ -165,7 +165,7 @@ func (p *policy) deadline() {
 	said := false
 	for _, never := range []bool{true, false} {
 		for _, c := range p.envelope.Classes {
-			if !p.produced[c.Class] || said {
+			if !c.Given || said {
 				continue
 			}
 			first := c.NeverStart
@@ -293,7 +293,8 @@ func (p *policy) isFunction(name string) bool { return !slices.Contains(dsl.Stra
 // idempotency reports rules that have failures retried of requests that may have
 // been sent, where the operations must not be made twice.
 func (p *policy) idempotency(l *list) {
-	for _, a := range p.assumptions() {
+	for _, o := range p.outlooks {
+		a := o.Assumed
 		if !a.Idempotent.Set || a.Idempotent.V {
 			continue
 		}

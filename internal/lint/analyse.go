@@ -258,20 +258,20 @@ type loadedSet struct {
 }
 
 // load reads and loads what the paths name, for verbs that run policies.
-func (r *request) load(paths []string, stdin io.Reader) ([]loadedSet, error) {
-	c, err := r.readConfig()
+func (r *request) load(paths []string, stdin io.Reader) (*linter, []loadedSet, error) {
+	l, err := r.linter()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	sets, err := r.read(paths, stdin, c)
+	sets, err := r.read(paths, stdin, l.config)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var loaded []loadedSet
 	for _, set := range sets {
-		loaded = append(loaded, loadedSet{set.sources, load.Sources(set.sources, options(slices.Concat([]string(r.functions), c.Functions)))})
+		loaded = append(loaded, loadedSet{set.sources, load.Sources(set.sources, options(l.functions))})
 	}
-	return loaded, nil
+	return l, loaded, nil
 }
 
 // knownPolicies refuses environments that name policies which no set has.

@@ -47,6 +47,10 @@ func TestExitCodesAreAContract(t *testing.T) {
 	unformatted := write("unformatted/policy.yaml", "kind: Policy\napiVersion: redress/v1\nclassify: [{use: std.http}]\nname: u\n")
 	brokenConfig := write("config.yaml", "fail_on: fatal\n")
 	environment := write("environment.yaml", "apiVersion: redress/v1\nkind: Environment\nname: e\npolicies: {goood: {rate: 1}}\n")
+	mesh := write("mesh/mesh.yaml", "{apiVersion: redress/v1, kind: Policy, name: checkout, classify: [{use: std.http}], calls: [ledger], retry: {max_attempts: 3, budget: {max_retries: 100, window: 60s}}, circuit_breaker: {failure_threshold: 20, window: 60s}}\n"+
+		"---\n{apiVersion: redress/v1, kind: Policy, name: ledger, classify: [{use: std.sql}], retry: {max_attempts: 3}}\n"+
+		"---\n{apiVersion: redress/v1, kind: Environment, name: live, policies: {checkout: {rate: 0.1, utilisation: 0.5}}}\n")
+	cycle := write("cycle/cycle.yaml", "{apiVersion: redress/v1, kind: Policy, name: a, classify: [{use: std.http}], calls: [a]}\n")
 	empty := filepath.Dir(write("empty/readme.txt", "no policies here"))
 
 	for _, row := range []struct {
@@ -112,6 +116,12 @@ func TestExitCodesAreAContract(t *testing.T) {
 		{"fmt of what is not", []string{"fmt", "--check", unformatted}, 1, "unformatted", ""},
 		{"fmt shows what it would change", []string{"fmt", "--diff", unformatted}, 1, "+classify:", ""},
 		{"envelope", []string{"envelope", good}, 0, "at most 6 attempts and 1m0s", ""},
+		{"envelope of a mesh", []string{"envelope", "--policy=checkout", mesh}, 0, "calls: one call can become 9 attempts at ledger: 3 (checkout) × 3 (ledger) = 9", ""},
+		{"outlook for a breaker", []string{"envelope", mesh}, 0, "assumed in live:\n    the breaker can never open: 6 calls in 1m0s, and it takes 20 failures\n", ""},
+		{"outlook for a budget", []string{"envelope", mesh}, 0, "the budget never refuses: calls retry at most 12 times in 1m0s, and it allows 100", ""},
+		{"outlook for the load", []string{"envelope", mesh}, 0, "the dependency has 0.5 × 3 = 1.5 of the load that it can bear: ", ""},
+		{"outlook as JSON", []string{"envelope", "--json", mesh}, 0, `"product": "3 (checkout) × 3 (ledger) = 9"`, ""},
+		{"envelope of a cycle", []string{"envelope", cycle}, 0, "they lead back to a, so that attempts multiply without end", ""},
 		{"envelope of an unknown policy", []string{"envelope", "--policy=x", good}, 2, "", "no policy"},
 		{"no difference", []string{"diff", good, good}, 0, "no failure is handled differently", ""},
 		{"a difference", []string{"diff", good, jittery}, 1, "good", ""},

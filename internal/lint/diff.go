@@ -43,7 +43,7 @@ func (c *Command) diff(args []string) error {
 	var programs [2]map[string]*interp.Policy
 	var names []string
 	for i, path := range rest {
-		sets, err := r.load([]string{path}, c.stdin())
+		_, sets, err := r.load([]string{path}, c.stdin())
 		if err != nil {
 			return err
 		}

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/redress-policy/redress/dsl"
-	"github.com/redress-policy/redress/internal/analysis"
 	"github.com/redress-policy/redress/internal/format"
 	"github.com/redress-policy/redress/internal/load"
 	"github.com/redress-policy/redress/internal/lsp"
@@ -36,7 +35,7 @@ func (c *Command) languageServer(args []string) error {
 			return l.check(sources).found
 		},
 		Excludes: l.config.Excludes,
-		Envelope: func(sources []*dsl.Source, policy string) string { return envelopeOf(sources, l.functions, policy) },
+		Envelope: func(sources []*dsl.Source, policy string) string { return l.envelopeOf(sources, policy) },
 		Format:   format.Format,
 	})
 	if err != nil {
@@ -49,16 +48,17 @@ func (c *Command) languageServer(args []string) error {
 }
 
 // envelopeOf is the envelope of a policy in Markdown, "" if the set does not load.
-func envelopeOf(sources []*dsl.Source, functions []string, policy string) string {
-	result := load.Sources(sources, options(functions))
-	if result.Diagnostics.HasErrors() {
+func (l *linter) envelopeOf(sources []*dsl.Source, policy string) string {
+	result := load.Sources(sources, options(l.functions))
+	if !result.Sound {
 		return ""
 	}
-	p := result.Program.Policy(policy)
-	if p == nil {
-		return ""
+	for _, e := range l.envelopesOf(result) {
+		if e.Policy == policy {
+			var b bytes.Buffer
+			e.print(&b)
+			return "```text\n" + strings.TrimRight(b.String(), "\n") + "\n```"
+		}
 	}
-	var b bytes.Buffer
-	printEnvelope(&b, analysis.EnvelopeOf(p), p)
-	return "```text\n" + strings.TrimRight(b.String(), "\n") + "\n```"
+	return ""
 }

@@ -38,7 +38,7 @@ func (c *Command) test(args []string) error {
 			return usagef("--run: %v", err)
 		}
 	}
-	sets, err := r.load(paths, c.stdin())
+	_, sets, err := r.load(paths, c.stdin())
 	if err != nil {
 		return err
 	}
