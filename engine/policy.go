@@ -80,6 +80,16 @@ type Input struct {
 	ClassAttempt  int // failures of this class in this call, this one included
 	RetryAfter    time.Duration
 	HasRetryAfter bool
+
+	Scratch Scratch
+}
+
+// Scratch is for the function that an Input is handed to, while it runs: what it notes
+// there it need not allocate. What it finds there means nothing.
+type Scratch struct {
+	Cause *CauseRecord
+	Words [4]uint64
+	Memo  any
 }
 
 // A Verdict is what the rules said of a failure. The zero Verdict means that no

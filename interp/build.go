@@ -47,7 +47,7 @@ func (b *builder) build(p *Policy) *engine.Policy {
 		AttemptTimeout:   written.Retry.AttemptTimeout.V,
 		MaxAttempts:      written.Retry.MaxAttempts.V,
 		Classes:          map[engine.Class]engine.ClassSpec{},
-		Classify:         func(in *engine.Input) engine.Verdict { return decide(p.rules, in) },
+		Classify:         p.classify().Decide,
 		Observer:         p.opts.Observer,
 		Attributes:       p.opts.Attributes,
 		ResultAttributes: p.opts.ResultAttributes,
@@ -60,7 +60,7 @@ func (b *builder) build(p *Policy) *engine.Policy {
 	}
 	spec.DefaultClass, _ = engine.ParseClass(written.DefaultClass.V)
 	if len(p.results) > 0 {
-		spec.ClassifyResult = func(in *engine.Input) engine.Verdict { return decide(p.results, in) }
+		spec.ClassifyResult = p.classifyResult().Decide
 	}
 	spec.Strategy = p.strategy(written.Retry.Strategy)
 	for _, c := range written.Retry.Classes {
@@ -86,16 +86,12 @@ func (p *Policy) selection() (engine.SelectFunc, []engine.Strategy) {
 	for i, s := range p.selectors {
 		strategies[i] = p.strategy(s.strategy)
 	}
+	list := p.choose()
 	return func(in *engine.Input) (picked engine.Selection) {
-		scene := newScene(in)
-		for i, s := range p.selectors {
-			holds, err := truth(s.when.eval(scene))
-			if err != nil {
-				picked.Errors = appendError(picked.Errors, s.id, err)
-			} else if holds {
-				picked.Strategy, picked.Rule = strategies[i], s.id
-				return picked
-			}
+		first, errors := list.First(in)
+		picked.Errors = errors
+		if first >= 0 {
+			picked.Strategy, picked.Rule = strategies[first], p.selectors[first].id
 		}
 		return picked
 	}, strategies

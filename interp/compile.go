@@ -12,6 +12,7 @@ import (
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
+	"github.com/redress-policy/redress/internal/cond"
 )
 
 // Options give policies what their documents cannot say themselves.
@@ -35,7 +36,7 @@ type Policy struct {
 	revision  string
 	rules     []*rule // of classify, spliced
 	results   []*rule
-	selectors []*selector
+	selectors []*rule
 	provider  *provider
 	declared  attributes      // by the policy and the classifiers that it uses
 	untyped   map[string]bool // attributes whose declaration is wrong
@@ -44,6 +45,9 @@ type Policy struct {
 	budget    *shared
 	deadline  time.Duration
 	spec      func() engine.Spec // of an engine policy built for Explain, defaults filled in
+
+	// The lists as functions, made when they are first asked for.
+	classify, classifyResult, choose func() *cond.List
 }
 
 // A shared is a breaker or budget: one of its own, or one that several policies name.
@@ -216,6 +220,9 @@ func (c *setCompiler) policy(doc *dsl.Document) *Policy {
 		p.deadline = written.Retry.Deadline.V
 	}
 	p.spec = sync.OnceValue(func() engine.Spec { return newBuilder().build(p).Spec() })
+	p.classify = sync.OnceValue(func() *cond.List { return listOf(p.rules) })
+	p.classifyResult = sync.OnceValue(func() *cond.List { return listOf(p.results) })
+	p.choose = sync.OnceValue(func() *cond.List { return listOf(p.selectors) })
 	uses := []*dsl.Document{doc}
 	exprs, err := newCompiler(written.Attributes, written.Vars)
 	if err != nil {

@@ -134,22 +134,22 @@ type recordField struct {
 	name  string
 	typ   *cel.Type
 	known func(*engine.Failure) bool
-	get   func(*engine.Failure) any
+	get   func(*object) any
 }
 
 var failureFields = []recordField{
-	{"status", cel.IntType, func(f *engine.Failure) bool { return f.Status != 0 }, func(f *engine.Failure) any { return types.Int(f.Status) }},
-	{"code", cel.StringType, func(f *engine.Failure) bool { return f.Code != "" }, func(f *engine.Failure) any { return types.String(f.Code) }},
-	{"kind", cel.StringType, func(f *engine.Failure) bool { return kindOf(f.Kind) != "unknown" }, func(f *engine.Failure) any { return types.String(kindOf(f.Kind)) }},
-	{"message", cel.StringType, func(f *engine.Failure) bool { return f.Message != "" }, func(f *engine.Failure) any { return types.String(f.Message) }},
-	{"type", cel.StringType, func(f *engine.Failure) bool { return f.Type != "" }, func(f *engine.Failure) any { return types.String(f.Type) }},
-	{"timeout", cel.BoolType, func(f *engine.Failure) bool { return f.Timeout }, func(f *engine.Failure) any { return types.Bool(f.Timeout) }},
-	{"retry_after", cel.DurationType, func(f *engine.Failure) bool { return f.HasRetryAfter }, func(f *engine.Failure) any { return types.Duration{Duration: f.RetryAfter} }},
-	{"headers", cel.MapType(cel.StringType, cel.StringType), func(f *engine.Failure) bool { return len(f.Headers) > 0 }, func(f *engine.Failure) any { return newHeaders(f.Headers) }},
-	{"phase", cel.StringType, func(f *engine.Failure) bool { return phaseOf(f.Phase) != "unknown" }, func(f *engine.Failure) any { return types.String(phaseOf(f.Phase)) }},
-	{"marker", cel.StringType, func(f *engine.Failure) bool { return f.Marker != engine.NoClass }, func(f *engine.Failure) any { return types.String(f.Marker.String()) }},
-	{"causes", cel.ListType(cel.ObjectType(causeType)), func(f *engine.Failure) bool { return len(f.Causes) > 0 }, func(f *engine.Failure) any { return newCauses(f.Causes) }},
-	{"attr", cel.ObjectType(attrType), func(f *engine.Failure) bool { return true }, func(f *engine.Failure) any { return &object{attrType, f} }},
+	{"status", cel.IntType, func(f *engine.Failure) bool { return f.Status != 0 }, func(o *object) any { return types.Int(o.record.Status) }},
+	{"code", cel.StringType, func(f *engine.Failure) bool { return f.Code != "" }, func(o *object) any { return types.String(o.record.Code) }},
+	{"kind", cel.StringType, func(f *engine.Failure) bool { return kindOf(f.Kind) != "unknown" }, func(o *object) any { return types.String(kindOf(o.record.Kind)) }},
+	{"message", cel.StringType, func(f *engine.Failure) bool { return f.Message != "" }, func(o *object) any { return types.String(o.record.Message) }},
+	{"type", cel.StringType, func(f *engine.Failure) bool { return f.Type != "" }, func(o *object) any { return types.String(o.record.Type) }},
+	{"timeout", cel.BoolType, func(f *engine.Failure) bool { return f.Timeout }, func(o *object) any { return types.Bool(o.record.Timeout) }},
+	{"retry_after", cel.DurationType, func(f *engine.Failure) bool { return f.HasRetryAfter }, func(o *object) any { return types.Duration{Duration: o.record.RetryAfter} }},
+	{"headers", cel.MapType(cel.StringType, cel.StringType), func(f *engine.Failure) bool { return len(f.Headers) > 0 }, func(o *object) any { return newHeaders(o.record.Headers) }},
+	{"phase", cel.StringType, func(f *engine.Failure) bool { return phaseOf(f.Phase) != "unknown" }, func(o *object) any { return types.String(phaseOf(o.record.Phase)) }},
+	{"marker", cel.StringType, func(f *engine.Failure) bool { return f.Marker != engine.NoClass }, func(o *object) any { return types.String(o.record.Marker.String()) }},
+	{"causes", cel.ListType(cel.ObjectType(causeType)), func(f *engine.Failure) bool { return len(f.Causes) > 0 }, func(o *object) any { return newCauses(o.record.Causes) }},
+	{"attr", cel.ObjectType(attrType), func(f *engine.Failure) bool { return true }, func(o *object) any { return &object{attrType, o.record, o.declared} }},
 }
 
 // resultFieldNames are those of failureFields that results have.
@@ -256,7 +256,7 @@ func recordFieldType(typeName, field string) (*types.FieldType, bool) {
 			return &types.FieldType{
 				Type:    f.typ,
 				IsSet:   func(target any) bool { return f.known(target.(*object).record) },
-				GetFrom: func(target any) (any, error) { return f.get(target.(*object).record), nil },
+				GetFrom: func(target any) (any, error) { return f.get(target.(*object)), nil },
 			}, true
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
+	"github.com/redress-policy/redress/internal/cond"
 )
 
 // An Explanation says what a policy makes of one failure or result.
@@ -72,7 +73,7 @@ func (p *Policy) Explain(in *engine.Input, cause engine.Cause) *Explanation {
 	e := &Explanation{Policy: p.Name(), Revision: p.revision, Cause: cause, Rule: engine.RuleDefault, Strategy: "none"}
 	own := *in
 	if cause == engine.CauseResult {
-		if !e.classify(p.results, &own) {
+		if !e.classify(p.results, p.classifyResult(), &own) {
 			e.Response = "the call succeeds: no rule of classify_result recognises the result"
 			return e
 		}
@@ -92,7 +93,7 @@ func (e *Explanation) judge(p *Policy, in *engine.Input) {
 	record := in.Failure
 	for f := record; f != nil; f = f.Inner {
 		in.Failure = f
-		if e.classify(p.rules, in) {
+		if e.classify(p.rules, p.classify(), in) {
 			return
 		}
 	}
@@ -109,8 +110,8 @@ func (e *Explanation) judge(p *Policy, in *engine.Input) {
 }
 
 // classify asks a list of rules, and reports whether one held.
-func (e *Explanation) classify(rules []*rule, in *engine.Input) bool {
-	v := decide(rules, in)
+func (e *Explanation) classify(rules []*rule, list *cond.List, in *engine.Input) bool {
+	v := list.Decide(in)
 	s := newScene(in)
 	for _, r := range rules {
 		trace := RuleTrace{ID: r.id, BuiltIn: r.builtIn, When: r.when.expr.Text, Matched: r.id == v.Rule, Error: errorOf(v.Errors, r.id), Parts: r.when.parts(s)}
@@ -141,6 +142,7 @@ func (p *program) parts(s *scene) []PartTrace {
 	if err != nil {
 		return nil
 	}
+	s.show(p.attrs)
 	_, details, _ := traced.Eval(s)
 	if details == nil || details.State() == nil {
 		return nil

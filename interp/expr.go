@@ -43,6 +43,7 @@ type program struct {
 	run   cel.Program
 	trace func() (cel.Program, error) // evaluates everything, and remembers it; made when first asked for
 	vars  map[string]*variable        // that it may read
+	attrs map[string]string           // declared types of the attributes that it may read
 
 	treeOnce sync.Once
 	treeRoot *Node // guarded by treeOnce
@@ -50,6 +51,7 @@ type program struct {
 
 // eval runs the program; errors are values of type *types.Err.
 func (p *program) eval(s *scene) ref.Val {
+	s.show(p.attrs)
 	value, _, err := p.run.Eval(s)
 	if err != nil {
 		return types.WrapErr(err)
@@ -235,7 +237,7 @@ func (s *scope) plan(checked *cel.Ast) *program {
 		return nil
 	}
 	return &program{
-		expr: s.expr, ast: checked, typ: checked.OutputType(), run: run, vars: s.provider.vars,
+		expr: s.expr, ast: checked, typ: checked.OutputType(), run: run, vars: s.provider.vars, attrs: s.provider.attributes,
 		trace: sync.OnceValues(func() (cel.Program, error) {
 			return s.env.Program(checked, cel.EvalOptions(cel.OptTrackState, cel.OptExhaustiveEval))
 		}),

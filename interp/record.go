@@ -7,6 +7,7 @@ import (
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
+	"github.com/redress-policy/redress/internal/cond"
 )
 
 // recordEpoch is the time by which dates in the headers of written records count
@@ -85,10 +86,10 @@ func (p *Policy) attribute(a dsl.AttributeValue) (any, *dsl.Diagnostic) {
 			value = float64(v)
 		}
 	}
-	if typeOf(value) != declared {
+	if cond.TypeOf(value) != declared {
 		return nil, &dsl.Diagnostic{
 			Range: a.Value.Range, Code: dsl.CodeWrongType, Help: "write " + attributeWords[declared],
-			Message: fmt.Sprintf("attribute %s is declared %s, and this is %s", a.Name.V, declared, typeOf(value)),
+			Message: fmt.Sprintf("attribute %s is declared %s, and this is %s", a.Name.V, declared, cond.TypeOf(value)),
 		}
 	}
 	return value, nil

@@ -4,31 +4,29 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/google/cel-go/common/types"
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
+	"github.com/redress-policy/redress/internal/cond"
 )
 
-// A rule is one rule of classify or classify_result, compiled.
+// A rule is one rule of classify, classify_result or select, compiled.
 type rule struct {
 	id      string
-	class   engine.Class
+	class   engine.Class // NoClass in select
 	when    *program
 	hint    *program // nil without retry_after
 	pack    string   // in which it is written; "" for the policy itself
 	builtIn bool
 	written dsl.Range
-}
 
-// A selector is one rule of select, compiled.
-type selector struct {
-	id       string
-	when     *program
-	strategy *dsl.Strategy
-	written  dsl.Range
+	strategy *dsl.Strategy // of select
+
+	once     sync.Once
+	compiled *cond.Rule // guarded by once; of rules that read no vars
 }
 
 // An origin is where rules come from.
@@ -205,45 +203,12 @@ func compileRule(exprs *compiler, written *dsl.Rule, at site, from origin) *rule
 	return r
 }
 
-func (c *setCompiler) selector(exprs *compiler, written *dsl.Selection) *selector {
-	s := &selector{id: written.ID.V, strategy: written.Strategy, written: written.Range}
+func (c *setCompiler) selector(exprs *compiler, written *dsl.Selection) *rule {
+	s := &rule{id: written.ID.V, strategy: written.Strategy, written: written.Range}
 	if written.When.Set {
 		s.when = exprs.compile(written.When, inSelect, wantBool, nil)
 	}
 	return s
-}
-
-// maxRuleErrors bounds how many errors of rules a verdict carries.
-const maxRuleErrors = 16
-
-// decide asks rules in order; the first that holds decides.
-func decide(rules []*rule, in *engine.Input) (v engine.Verdict) {
-	s := newScene(in)
-	for _, r := range rules {
-		holds, err := truth(r.when.eval(s))
-		if err != nil {
-			v.Errors = appendError(v.Errors, r.id, err)
-			continue
-		}
-		if !holds {
-			continue
-		}
-		v.Class, v.Rule = r.class, r.id
-		var failed error
-		v.RetryAfter, v.HasRetryAfter, failed = r.hintFor(s)
-		if failed != nil {
-			v.Errors = appendError(v.Errors, r.id, failed)
-		}
-		return v
-	}
-	return v
-}
-
-func appendError(list []engine.RuleError, id string, err error) []engine.RuleError {
-	if len(list) >= maxRuleErrors {
-		return list
-	}
-	return append(list, engine.RuleError{Rule: id, Err: err})
 }
 
 // truth reads what a condition came to.
@@ -255,26 +220,4 @@ func truth(value any) (bool, error) {
 		return false, fmt.Errorf("%s", strings.TrimPrefix(v.String(), "error: "))
 	}
 	return false, fmt.Errorf("the condition came to %T", value)
-}
-
-// hintFor evaluates retry_after. A zero is a hint only if the record has one.
-func (r *rule) hintFor(s *scene) (hint time.Duration, ok bool, err error) {
-	if r.hint == nil {
-		return 0, false, nil
-	}
-	switch v := r.hint.eval(s).(type) {
-	case types.Duration:
-		switch d := v.Duration; {
-		case d < 0:
-			return 0, false, fmt.Errorf("retry_after is negative: %v", d)
-		case d == 0 && !s.in.Failure.HasRetryAfter:
-			return 0, false, nil
-		default:
-			return d, true, nil
-		}
-	case *types.Err:
-		return 0, false, fmt.Errorf("retry_after: %w", v.Unwrap())
-	default:
-		return 0, false, fmt.Errorf("retry_after came to %T", v)
-	}
 }

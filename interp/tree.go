@@ -13,6 +13,7 @@ import (
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
+	"github.com/redress-policy/redress/internal/cond"
 )
 
 // An Op is what a Node is.
@@ -20,15 +21,15 @@ type Op uint8
 
 // The kinds of nodes.
 const (
-	OpOther    Op = iota // something that is only known by its text
-	OpLiteral            // Value
-	OpField              // Name, a path: "err.status", "err.attr.tier", "op"
-	OpHas                // has(Name); or, of type optional, the field if it is set
-	OpOptional           // Name as an optional value: err.attr.?tier
-	OpVar                // vars.Name, whose definition is Args[0]
-	OpCall               // Name of Args: an operator as it is written, a function or a method with its target first
-	OpList               // of Args
-	OpExists             // err.causes.exists: whether Args[0] holds for one of Name; there "cause.code" is a field of the element
+	OpOther    = Op(cond.OpOther)    // something that is only known by its text
+	OpLiteral  = Op(cond.OpLiteral)  // Value
+	OpField    = Op(cond.OpField)    // Name, a path: "err.status", "err.attr.tier", "op"
+	OpHas      = Op(cond.OpHas)      // has(Name); or, of type optional, the field if it is set
+	OpOptional = Op(cond.OpOptional) // Name as an optional value: err.attr.?tier
+	OpVar      = Op(cond.OpVar)      // vars.Name, whose definition is Args[0]
+	OpCall     = Op(cond.OpCall)     // Name of Args: an operator as it is written, a function or a method with its target first
+	OpList     = Op(cond.OpList)     // of Args
+	OpExists   = Op(cond.OpExists)   // err.causes.exists: whether Args[0] holds for one of Name; there "cause.code" is a field of the element
 )
 
 // A Node is a part of a checked expression, for those who look at expressions without
@@ -59,29 +60,27 @@ type Condition struct {
 	RetryAfter *Node         // nil without
 	Strategy   *dsl.Strategy // of rules of select
 
-	when *program
+	when     *program
+	compiled cond.Condition
 }
 
 // Test evaluates the condition, as a call would.
 func (c Condition) Test(in *engine.Input) (holds bool, err error) {
-	return truth(c.when.eval(newScene(in)))
+	own := *in
+	own.Scratch = engine.Scratch{}
+	return c.compiled.Test(&own)
 }
 
 // Classify returns the rules of classify, in order, those of classifiers in their place.
-func (p *Policy) Classify() []Condition { return conditions(p.rules, "classify") }
+func (p *Policy) Classify() []Condition { return conditions(p.rules, p.classify(), "classify") }
 
 // ClassifyResult returns the rules of classify_result.
-func (p *Policy) ClassifyResult() []Condition { return conditions(p.results, "classify_result") }
+func (p *Policy) ClassifyResult() []Condition {
+	return conditions(p.results, p.classifyResult(), "classify_result")
+}
 
 // Select returns the rules of select.
-func (p *Policy) Select() []Condition {
-	var all []Condition
-	for _, s := range p.selectors {
-		info := RuleInfo{s.id, "select", engine.NoClass, false, s.written}
-		all = append(all, Condition{RuleInfo: info, When: s.when.tree(), Strategy: s.strategy, when: s.when})
-	}
-	return all
-}
+func (p *Policy) Select() []Condition { return conditions(p.selectors, p.choose(), "select") }
 
 // Attributes returns the types of the declared attributes, those of the classifiers
 // that the policy uses included.
@@ -97,11 +96,15 @@ func (p *Program) Classifiers() []*Classifier { return p.classifiers }
 func (c *Classifier) Document() *dsl.Document { return c.pack.doc }
 
 // Classify returns the rules of classify, those of other classifiers in their place.
-func (c *Classifier) Classify() []Condition { return conditions(c.pack.rules[inClassify], "classify") }
+func (c *Classifier) Classify() []Condition {
+	rules := c.pack.rules[inClassify]
+	return conditions(rules, listOf(rules), "classify")
+}
 
 // ClassifyResult returns the rules of classify_result.
 func (c *Classifier) ClassifyResult() []Condition {
-	return conditions(c.pack.rules[inResult], "classify_result")
+	rules := c.pack.rules[inResult]
+	return conditions(rules, listOf(rules), "classify_result")
 }
 
 // Attributes returns the types of the declared attributes.
@@ -121,10 +124,13 @@ func (p *provider) trees() map[string]*Node {
 	return all
 }
 
-func conditions(rules []*rule, list string) []Condition {
+func conditions(rules []*rule, compiled *cond.List, list string) []Condition {
 	var all []Condition
-	for _, r := range rules {
-		c := Condition{RuleInfo: RuleInfo{r.id, list, r.class, r.builtIn, r.written}, Pack: r.pack, When: r.when.tree(), when: r.when}
+	for i, r := range rules {
+		c := Condition{
+			RuleInfo: RuleInfo{r.id, list, r.class, r.builtIn, r.written},
+			Pack:     r.pack, When: r.when.tree(), Strategy: r.strategy, when: r.when, compiled: compiled.Rules()[i].When,
+		}
 		if r.hint != nil {
 			c.RetryAfter = r.hint.tree()
 		}

@@ -12,19 +12,56 @@ import (
 	"github.com/google/cel-go/interpreter"
 
 	"github.com/redress-policy/redress/engine"
+	"github.com/redress-policy/redress/internal/cond"
 )
 
 // An object is a record as a CEL value; its fields are read when an expression asks.
 type object struct {
 	typeName string
 	record   *engine.Failure
+	declared map[string]string // types of the attributes that the expression knows
 }
 
 func (o *object) ConvertToNative(t reflect.Type) (any, error) { return notNative(o.typeName, t) }
 func (o *object) ConvertToType(t ref.Type) ref.Val            { return noConversion(o.typeName, t) }
 func (o *object) Equal(other ref.Val) ref.Val {
 	same, ok := other.(*object)
-	return types.Bool(ok && *same == *o)
+	return types.Bool(ok && same.typeName == o.typeName && same.record == o.record)
+}
+
+// Get and IsSet are how CEL reads err.?field.
+
+// Get implements traits.Indexer.
+func (o *object) Get(field ref.Val) ref.Val {
+	name, _ := field.(types.String)
+	if o.typeName == attrType {
+		value, err := attributeOf(o.record, string(name), o.declared[string(name)])
+		if err != nil {
+			return types.WrapErr(err)
+		}
+		return types.DefaultTypeAdapter.NativeToValue(value)
+	}
+	for _, f := range failureFields {
+		if f.name == string(name) {
+			return types.DefaultTypeAdapter.NativeToValue(f.get(o))
+		}
+	}
+	return types.NewErr("no such field: %v", name)
+}
+
+// IsSet implements traits.FieldTester.
+func (o *object) IsSet(field ref.Val) ref.Val {
+	name, _ := field.(types.String)
+	if o.typeName == attrType {
+		_, has := o.record.Attributes[string(name)]
+		return types.Bool(has)
+	}
+	for _, f := range failureFields {
+		if f.name == string(name) {
+			return types.Bool(f.known(o.record))
+		}
+	}
+	return types.False
 }
 func (o *object) Type() ref.Type { return types.NewObjectType(o.typeName) }
 func (o *object) Value() any     { return o }
@@ -104,33 +141,13 @@ func attributeOf(f *engine.Failure, name, declared string) (any, error) {
 	if !ok {
 		value = zeroOf(declared)
 	}
-	if typeOf(value) != declared {
-		return nil, fmt.Errorf("attribute %s is declared %s and is %s", name, declared, typeOf(value))
+	if cond.TypeOf(value) != declared {
+		return nil, fmt.Errorf("attribute %s is declared %s and is %s", name, declared, cond.TypeOf(value))
 	}
 	if d, ok := value.(time.Duration); ok {
 		return types.Duration{Duration: d}, nil
 	}
 	return value, nil
-}
-
-func typeOf(value any) string {
-	switch value.(type) {
-	case string:
-		return "string"
-	case int64:
-		return "int"
-	case float64:
-		return "double"
-	case bool:
-		return "bool"
-	case time.Duration:
-		return "duration"
-	case []string:
-		return "list(string)"
-	case map[string]string:
-		return "map(string, string)"
-	}
-	return fmt.Sprintf("%T", value)
 }
 
 // A scene is what one evaluation can see: an activation that computes names when
@@ -142,9 +159,14 @@ type scene struct {
 }
 
 func newScene(in *engine.Input) *scene {
-	s := &scene{in: in, err: object{failureType, in.Failure}, result: object{resultType, in.Failure}}
+	s := &scene{in: in, err: object{failureType, in.Failure, nil}, result: object{resultType, in.Failure, nil}}
 	s.vars.scene = s
 	return s
+}
+
+// show prepares the scene for expressions that know these attributes.
+func (s *scene) show(declared map[string]string) {
+	s.err.declared, s.result.declared = declared, declared
 }
 
 // ResolveName implements interpreter.Activation.

@@ -1,0 +1,313 @@
+// Command ratios runs the benchmarks of calls and rules and prints tables of them.
+//
+//	go run ./bench/ratios
+//
+// It makes several passes over all benchmarks, so that whatever else the machine does
+// meanwhile meets all of them alike. A time is the median over the passes, a ratio the
+// median of the ratios within each pass.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"math"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// pkg holds the benchmarks.
+const pkg = "github.com/redress-policy/redress/bench"
+
+// ours is the row that ratios refer to.
+const ours = "redress"
+
+// runs are what one pass consists of: benchmarks, and processors to run them on.
+var runs = [][2]string{{"^BenchmarkCalls$", "1,2"}, {"^Benchmark(Rules?|Error)$", "1"}}
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("ratios: ")
+	passes := flag.Int("passes", 5, "passes over all benchmarks")
+	benchtime := flag.String("benchtime", "50ms", "time for each benchmark in a pass")
+	flag.Parse()
+	m := &measurements{samples: map[key][]sample{}}
+	for pass := range *passes {
+		for _, run := range runs {
+			log.Printf("pass %d of %d: %s", pass+1, *passes, run[0])
+			out, err := benchmark(run[0], run[1], *benchtime)
+			if err != nil {
+				log.Fatal(err)
+			}
+			m.read(out)
+		}
+	}
+	m.print(os.Stdout)
+}
+
+func benchmark(which, processors, benchtime string) ([]byte, error) {
+	command := exec.Command("go", "test", "-run=NONE", "-bench="+which, "-cpu="+processors, "-benchtime="+benchtime, "-count=1", pkg)
+	command.Stderr = os.Stderr
+	out, err := command.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, out)
+	}
+	return out, nil
+}
+
+// A key is one benchmark on a number of processors.
+type key struct {
+	name       string // "Calls/success/redress"
+	processors int
+}
+
+// A sample is what one pass says.
+type sample struct{ ns, allocs float64 }
+
+type measurements struct {
+	machine []string
+	order   []key
+	samples map[key][]sample // by pass
+}
+
+// line is a result as the testing package prints it. On one processor the name has no
+// suffix.
+var line = regexp.MustCompile(`^Benchmark(\S+?)(?:-(\d+))?\s+\d+\s+([\d.]+) ns/op.*?([\d.]+) allocs/op`)
+
+// read adds the output of one run.
+func (m *measurements) read(out []byte) {
+	lines := bufio.NewScanner(bytes.NewReader(out))
+	for lines.Scan() {
+		found := line.FindStringSubmatch(lines.Text())
+		if found == nil {
+			if kind, _, _ := strings.Cut(lines.Text(), ":"); slices.Contains([]string{"goos", "goarch", "cpu"}, kind) && !slices.Contains(m.machine, lines.Text()) {
+				m.machine = append(m.machine, lines.Text())
+			}
+			continue
+		}
+		k := key{found[1], 1}
+		if found[2] != "" {
+			k.processors, _ = strconv.Atoi(found[2])
+		}
+		if m.samples[k] == nil {
+			m.order = append(m.order, k)
+		}
+		m.samples[k] = append(m.samples[k], sample{number(found[3]), number(found[4])})
+	}
+}
+
+func number(text string) float64 {
+	x, _ := strconv.ParseFloat(text, 64) // the pattern has seen to it
+	return x
+}
+
+// A figure is computed from one pass.
+type figure func(p pass) float64
+
+// A pass gives the samples of one pass; what is missing is NaN.
+type pass struct {
+	*measurements
+	number int
+}
+
+func (p pass) sample(k key) sample {
+	if all := p.samples[k]; p.number < len(all) {
+		return all[p.number]
+	}
+	return sample{math.NaN(), math.NaN()}
+}
+
+func (p pass) ns(name string) float64     { return p.sample(key{name, 1}).ns }
+func (p pass) allocs(name string) float64 { return p.sample(key{name, 1}).allocs }
+
+// median is that of a figure over the passes.
+func (m *measurements) median(f figure) float64 {
+	var all []float64
+	for i := range m.passes() {
+		if x := f(pass{m, i}); !math.IsNaN(x) {
+			all = append(all, x)
+		}
+	}
+	if len(all) == 0 {
+		return math.NaN()
+	}
+	slices.Sort(all)
+	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
+}
+
+func (m *measurements) passes() int {
+	n := 0
+	for _, all := range m.samples {
+		n = max(n, len(all))
+	}
+	return n
+}
+
+// A table has a row for each library and a column for each scenario.
+type table struct {
+	title         string
+	group         string // what names of benchmarks begin with
+	processors    int
+	rows, columns []string
+}
+
+func (t table) key(row, column string) key {
+	return key{t.group + "/" + column + "/" + row, t.processors}
+}
+
+// tables sorts the benchmarks into tables: the last part of a name is the row, the one
+// before it the column.
+func (m *measurements) tables() []*table {
+	var all []*table
+	for _, k := range m.order {
+		parts := strings.Split(k.name, "/")
+		n := len(parts)
+		if n < 3 {
+			continue
+		}
+		group := strings.Join(parts[:n-2], "/")
+		i := slices.IndexFunc(all, func(t *table) bool { return t.group == group && t.processors == k.processors })
+		if i < 0 {
+			title := strings.ReplaceAll(group, "/", ", ")
+			if k.processors > 1 {
+				title += fmt.Sprintf(", %d processors", k.processors)
+			}
+			i, all = len(all), append(all, &table{title: title, group: group, processors: k.processors})
+		}
+		all[i].rows = with(all[i].rows, parts[n-1])
+		all[i].columns = with(all[i].columns, parts[n-2])
+	}
+	slices.SortStableFunc(all, func(a, b *table) int { return strings.Compare(first(a.group), first(b.group)) })
+	return all
+}
+
+func with(list []string, one string) []string {
+	if slices.Contains(list, one) {
+		return list
+	}
+	return append(list, one)
+}
+
+func first(group string) string {
+	name, _, _ := strings.Cut(group, "/")
+	return name
+}
+
+func (m *measurements) print(w io.Writer) {
+	fmt.Fprintf(w, "%s; median of %d passes. A cell is the time of one operation, its ratio to %s, and allocations.\n", strings.Join(m.machine, ", "), m.passes(), ours)
+	for _, t := range m.tables() {
+		fmt.Fprintf(w, "\n## %s\n\n| | %s |\n|---|%s\n", t.title, strings.Join(t.columns, " | "), strings.Repeat("---:|", len(t.columns)))
+		for _, row := range t.rows {
+			fmt.Fprintf(w, "| %s |", row)
+			for _, column := range t.columns {
+				fmt.Fprintf(w, " %s |", m.cell(t.key(row, column), t.key(ours, column)))
+			}
+			fmt.Fprintln(w)
+		}
+	}
+	fmt.Fprint(w, "\n## Targets\n\n| | measured | must | aim | |\n|---|---:|---:|---:|---|\n")
+	for _, t := range targets {
+		got := m.median(t.figure)
+		fmt.Fprintf(w, "| %s | %.3g | %.3g | %.3g | %s |\n", t.what, got, t.must, t.aim, t.verdict(got))
+	}
+}
+
+// cell is empty where a library cannot do what the scenario needs.
+func (m *measurements) cell(k, base key) string {
+	if len(m.samples[k]) == 0 {
+		return ""
+	}
+	ns := m.median(func(p pass) float64 { return p.sample(k).ns })
+	ratio := m.median(func(p pass) float64 { return p.sample(k).ns / p.sample(base).ns })
+	allocs := m.median(func(p pass) float64 { return p.sample(k).allocs })
+	if math.IsNaN(ratio) {
+		return fmt.Sprintf("%s, %.0f", duration(ns), allocs)
+	}
+	return fmt.Sprintf("%s, %.2g×, %.0f", duration(ns), ratio, allocs)
+}
+
+func duration(ns float64) string {
+	switch {
+	case ns < 10:
+		return fmt.Sprintf("%.1f ns", ns)
+	case ns < 1000:
+		return fmt.Sprintf("%.0f ns", ns)
+	}
+	return fmt.Sprintf("%.3g µs", ns/1000)
+}
+
+// A target is what a figure must not exceed, and what it had better not.
+type target struct {
+	what      string
+	must, aim float64
+	figure    figure
+}
+
+func (t target) verdict(got float64) string {
+	switch {
+	case math.IsNaN(got):
+		return "not measured"
+	case got <= t.aim:
+		return "reached"
+	case got <= t.must:
+		return "as it must"
+	case t.must == 0:
+		return "missed"
+	}
+	return fmt.Sprintf("missed, %.2g×", got/t.must)
+}
+
+// Names of benchmarks that targets are about.
+const (
+	success = "Calls/success/"
+	giveUp  = "Calls/giveup/"
+	open    = "Calls/open/"
+	mixed   = "Rules/50rules-noregex/mixed/"
+)
+
+var targets = []target{
+	{"success, added to a bare call: redress+observer / failsafe-retry-breaker", 0.1, 0.1, func(p pass) float64 {
+		return added(p, "redress+observer") / added(p, "failsafe-retry-breaker")
+	}},
+	{"success, added to a bare call: redress+observer / gobreaker", 0.6, 0.3, func(p pass) float64 {
+		return added(p, "redress+observer") / added(p, "gobreaker")
+	}},
+	{"success, allocations: redress+observer", 0, 0, allocs(success + "redress+observer")},
+	{"success, added to a bare call: redress+timeout / failsafe-all", 1. / 8, 1. / 15, func(p pass) float64 {
+		return added(p, "redress+timeout") / added(p, "failsafe-all")
+	}},
+	{"success, allocations: redress+timeout", 1, 1, allocs(success + "redress+timeout")},
+	{"success, ns for five rules of results, less those of a switch", 10, 0, func(p pass) float64 {
+		return p.ns(success+"redress+results") - p.ns(success+"redress") - (p.ns(success+"loop+results") - p.ns(success+"loop"))
+	}},
+	{"success: redress+observer, two processors / one", 0.7, 0.55, func(p pass) float64 {
+		return p.sample(key{success + "redress+observer", 2}).ns / p.ns(success+"redress+observer")
+	}},
+	{"three failures: redress / cenkalti", 0.5, 0.25, ratio(giveUp+"redress", giveUp+"cenkalti")},
+	{"three failures: redress / failsafe-all", 1. / 8, 1. / 8, ratio(giveUp+"redress", giveUp+"failsafe-all")},
+	{"open breaker: redress / gobreaker", 0.6, 0.15, ratio(open+"redress", open+"gobreaker")},
+	{"open breaker, allocations: redress", 0, 0, allocs(open + "redress")},
+	{"one rule, equal: redress / hand", 1.3, 1.15, ratio("Rule/equal/redress", "Rule/equal/hand")},
+	{"one rule, range: redress / hand", 1.3, 1.15, ratio("Rule/range/redress", "Rule/range/hand")},
+	{"one rule, in: redress / hand", 1.3, 1.15, ratio("Rule/in/redress", "Rule/in/hand")},
+	{"50 rules without regex, mixed: redress / hand", 1.5, 1, ratio(mixed+"redress", mixed+"hand")},
+	{"50 rules without regex, mixed, allocations: redress", 0, 0, allocs(mixed + "redress")},
+	{"50 rules, mixed: redress / hand", 0.15, 0.05, ratio("Rules/50rules/mixed/redress", "Rules/50rules/mixed/hand")},
+	{"50 rules without regex, mixed: redress / cel-go, best style", 1. / 25, 1. / 35, func(p pass) float64 {
+		return p.ns(mixed+"redress") / min(p.ns(mixed+"cel-map"), p.ns(mixed+"cel-activation"), p.ns(mixed+"cel-chain"))
+	}},
+	{"50 rules without regex, mixed: redress / cel-map", 1. / 50, 1. / 70, ratio(mixed+"redress", mixed+"cel-map")},
+}
+
+func added(p pass, row string) float64 { return p.ns(success+row) - p.ns(success+"bare") }
+
+func allocs(name string) figure { return func(p pass) float64 { return p.allocs(name) } }
+
+func ratio(name, base string) figure { return func(p pass) float64 { return p.ns(name) / p.ns(base) } }

@@ -1,0 +1,145 @@
+package cond
+
+import (
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxLiterals bounds the texts that a regular expression may stand for.
+const maxLiterals = 16
+
+// literalScan returns a test for a regular expression that stands for a few texts, such as
+// (?i)busy|overloaded: looking for the texts is much faster. It is nil for others. Where case
+// does not count, a text that is not ASCII is left to the regular expression, because case
+// folds there in more ways than one.
+func literalScan(pattern string) func(s string, re *regexp.Regexp) bool {
+	parsed, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return nil
+	}
+	words, fold, ok := wordsOf(parsed.Simplify())
+	if !ok || len(words) == 0 {
+		return nil
+	}
+	if !fold {
+		return func(s string, _ *regexp.Regexp) bool {
+			return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(s, word) })
+		}
+	}
+	return func(s string, re *regexp.Regexp) bool {
+		if !isASCII(s) {
+			return re.MatchString(s)
+		}
+		return slices.ContainsFunc(words, func(word string) bool { return containsFold(s, word) })
+	}
+}
+
+// wordsOf lists the texts that an expression stands for, in lower case if it has no regard
+// to case.
+func wordsOf(re *syntax.Regexp) (words []string, fold, ok bool) {
+	switch re.Op {
+	case syntax.OpLiteral:
+		word := string(re.Rune)
+		fold = re.Flags&syntax.FoldCase != 0
+		if !isASCII(word) || word == "" {
+			return nil, false, false
+		}
+		if fold {
+			word = strings.ToLower(word)
+		}
+		return []string{word}, fold, true
+	case syntax.OpCapture:
+		return wordsOf(re.Sub[0])
+	case syntax.OpAlternate:
+		for i, sub := range re.Sub {
+			more, folds, ok := wordsOf(sub)
+			if !ok || i > 0 && folds != fold || len(words)+len(more) > maxLiterals {
+				return nil, false, false
+			}
+			words, fold = append(words, more...), folds
+		}
+		return words, fold, true
+	case syntax.OpConcat:
+		return product(re.Sub)
+	}
+	return nil, false, false
+}
+
+// product lists the texts of a sequence: each of one part followed by each of the next.
+func product(parts []*syntax.Regexp) (words []string, fold, ok bool) {
+	words = []string{""}
+	for i, part := range parts {
+		next, folds, ok := wordsOf(part)
+		if !ok || i > 0 && folds != fold || len(words)*len(next) > maxLiterals {
+			return nil, false, false
+		}
+		var longer []string
+		for _, a := range words {
+			for _, b := range next {
+				longer = append(longer, a+b)
+			}
+		}
+		words, fold = longer, folds
+	}
+	return words, fold, true
+}
+
+func isASCII(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// containsFold looks for a word in lower case in an ASCII text, without regard to case.
+func containsFold(s, word string) bool {
+	first := word[0]
+	upper := first
+	if 'a' <= first && first <= 'z' {
+		upper -= 'a' - 'A'
+	}
+	for len(s) >= len(word) {
+		i := nextFold(s[:len(s)-len(word)+1], first, upper)
+		if i < 0 {
+			return false
+		}
+		if equalFold(s[i:i+len(word)], word) {
+			return true
+		}
+		s = s[i+1:]
+	}
+	return false
+}
+
+// nextFold finds the first of two bytes.
+func nextFold(s string, a, b byte) int {
+	i := strings.IndexByte(s, a)
+	if a == b {
+		return i
+	}
+	if i >= 0 {
+		s = s[:i]
+	}
+	if j := strings.IndexByte(s, b); j >= 0 {
+		return j
+	}
+	return i
+}
+
+func equalFold(s, word string) bool {
+	for i := 0; i < len(word); i++ {
+		c := s[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != word[i] {
+			return false
+		}
+	}
+	return true
+}

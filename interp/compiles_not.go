@@ -1,0 +1,5 @@
+//go:build redress_interpret
+
+package interp
+
+const compiles = false
