@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"path/filepath"
 	"regexp"
 	"testing"
 
@@ -17,9 +18,13 @@ var (
 )
 
 // countFields counts scalars and empty collections by decoding into plain Go values.
-func countFields(t *testing.T, text []byte) int {
+func countFields(t *testing.T, file string, text []byte) int {
 	t.Helper()
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	if filepath.Ext(file) == ".properties" {
+		return countProperties(text)
+	}
+	text = bytes.TrimPrefix(text, []byte("grpc_config="))
 	if bytes.HasPrefix(bytes.TrimSpace(comment.ReplaceAll(text, nil)), []byte("{")) {
 		var v any
 		if err := json.Unmarshal(trailing.ReplaceAll(comment.ReplaceAll(text, nil), []byte("$1")), &v); err != nil {
@@ -41,6 +46,22 @@ func countFields(t *testing.T, text []byte) int {
 			total += countValue(v)
 		}
 	}
+}
+
+// countProperties counts the lines that are no comments and continue no other one.
+func countProperties(text []byte) int {
+	total, goesOn := 0, false
+	for _, line := range bytes.Split(text, []byte("\n")) {
+		line = bytes.TrimLeft(bytes.TrimSuffix(line, []byte("\r")), " \t\f")
+		if !goesOn && (len(line) == 0 || line[0] == '#' || line[0] == '!') {
+			continue
+		}
+		if !goesOn {
+			total++
+		}
+		goesOn = (len(line)-len(bytes.TrimRight(line, `\`)))%2 == 1
+	}
+	return total
 }
 
 func countValue(v any) int {

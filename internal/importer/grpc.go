@@ -10,15 +10,73 @@ import (
 )
 
 // importGRPC reads a service config: https://github.com/grpc/grpc/blob/master/doc/service_config.md,
-// with retries as in gRFC A6.
+// with retries as in gRFC A6, or the choices between several that a DNS TXT record holds,
+// as in gRFC A2.
 func importGRPC(j *job) {
+	g := &grpc{job: j, governed: map[string]string{}}
+	if j.root.kind == list {
+		g.choices()
+		return
+	}
 	root := j.root
 	if inner := j.object(root.get("serviceConfig")); inner != nil {
 		root = inner
 	}
-	g := &grpc{job: j, operations: map[string]*node{}}
-	methods := j.items(root.get("methodConfig"))
-	throttling := j.object(root.get("retryThrottling"))
+	g.config(root)
+}
+
+// choices makes policies of every choice. Which one a client takes is not for a policy
+// to say.
+func (g *grpc) choices() {
+	if len(g.root.kids) == 0 {
+		g.fail(g.root, "the list of choices is empty")
+	}
+	for i, choice := range g.root.kids {
+		if choice.kind != mapping {
+			g.fail(choice, "a choice is an object, not %s", choice.described())
+			continue
+		}
+		choice.within("not known to be a part of a choice; gRPC takes none that has such a field")
+		g.selectors(choice)
+		config := choice.get("serviceConfig")
+		if config == nil {
+			g.fail(choice, "the choice has no serviceConfig")
+		}
+		if config = g.object(config); config == nil {
+			continue
+		}
+		config.within("not known to be a part of a service config")
+		g.above = fmt.Sprintf("choice %d, ", i+1)
+		if len(g.root.kids) > 1 {
+			g.number = fmt.Sprintf("-choice-%d", i+1)
+		}
+		if g.config(config); g.full() {
+			return
+		}
+	}
+}
+
+// selectors reads what says which clients take a choice.
+func (g *grpc) selectors(choice *node) {
+	const load = ": load the policies of one choice alone"
+	for _, key := range []string{"clientLanguage", "clientHostname"} {
+		for _, item := range g.items(choice.get(key)) {
+			g.words(item)
+		}
+		choice.get(key).drop("a policy does not ask which client it is" + load)
+	}
+	percentage := choice.get("percentage")
+	if x, ok := g.whole(percentage, 0); ok && x > 100 {
+		g.fail(percentage, "percentage is at most 100, not %s", plain(percentage.value))
+	}
+	percentage.drop("a policy holds for all clients, not for a share of them" + load)
+}
+
+// config makes policies of one service config.
+func (g *grpc) config(root *node) {
+	g.budget, g.operations = "", map[string]*node{}
+	methods := g.items(root.get("methodConfig"))
+	throttling := g.object(root.get("retryThrottling"))
 	for key, why := range grpcUnrelated {
 		root.get(key).within(why)
 	}
@@ -28,7 +86,7 @@ func importGRPC(j *job) {
 	root.within("not known to be a part of a service config")
 	g.throttle(throttling)
 	for _, m := range methods {
-		if m = j.object(m); m != nil {
+		if m = g.object(m); m != nil {
 			g.method(m)
 		}
 	}
@@ -42,8 +100,21 @@ var grpcUnrelated = map[string]string{
 
 type grpc struct {
 	*job
+	above      string            // which choice it is, for comments
+	number     string            // that of the choice at the end of names, if there are several
+	governed   map[string]string // the policy of an operation
 	budget     string
 	operations map[string]*node
+}
+
+// docName tells apart what several choices say of one method.
+func (g *grpc) docName(kind, wanted string, at *node) string {
+	if g.number == "" {
+		return g.job.docName(kind, wanted, at)
+	}
+	name := g.job.docName(kind, wanted+g.number, at)
+	g.gap(at, "name: "+name, "gRPC takes the first choice that fits the client; names end with the number of the choice")
+	return name
 }
 
 // throttle turns the token bucket, which all methods share, into a budget. From a full
@@ -68,7 +139,7 @@ func (g *grpc) throttle(n *node) {
 		"a full bucket allows as many retries when everything fails; here they come back with time, there with successes"))
 	n.get("tokenRatio").drop("a budget fills with time, not with successes")
 	body.put("window", g.assume(n, "window", "1m", "a token bucket has no window; within this time the retries come back"))
-	g.add("Budget", g.budget, []string{fmt.Sprintf("retryThrottling, line %d", n.line)}, body)
+	g.add("Budget", g.budget, []string{fmt.Sprintf("%sretryThrottling, line %d", g.above, n.line)}, body)
 }
 
 // method makes a policy of one entry of methodConfig.
@@ -88,7 +159,7 @@ func (g *grpc) method(m *node) {
 		m.drop("gRPC passes over a methodConfig without names")
 		return
 	}
-	p.head = []string{fmt.Sprintf("methodConfig[%d], line %d", m.index, m.line)}
+	p.head = append([]string{fmt.Sprintf("%smethodConfig[%d], line %d", g.above, m.index, m.line)}, p.head...)
 	attempts, timeout, wait := int64(1), time.Duration(0), time.Duration(0)
 	switch {
 	case retry != nil:
@@ -133,11 +204,17 @@ func (g *grpc) names(p *policy, m *node) bool {
 			continue
 		}
 		g.operations[operation] = n
-		n.exact("operations: " + operation)
-		p.operations = append(p.operations, val{yamlText(operation), origin(n)})
 		if p.name == "" {
 			p.name = g.docName("Policy", name, n)
 		}
+		if owner := g.governed[operation]; owner != "" {
+			n.approx("name: "+p.name, fmt.Sprintf("%s of an earlier choice governs %s, and an operation has one policy", owner, operation))
+			p.head = append(p.head, fmt.Sprintf("without the operation %s, which %s has", clean(operation), owner))
+			continue
+		}
+		g.governed[operation] = p.name
+		n.exact("operations: " + operation)
+		p.operations = append(p.operations, val{yamlText(operation), origin(n)})
 	}
 	return p.name != ""
 }

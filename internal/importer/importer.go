@@ -64,6 +64,8 @@ type source struct {
 	looks  string // what was looked for, when there is nothing
 	json   bool   // whether JSON is the only form
 	lax    bool   // whether its JSON may have comments and trailing commas
+	record bool   // whether its JSON may be what a DNS TXT record holds
+	spring bool   // whether it may be a .properties file
 	policy func(*job)
 }
 
@@ -71,13 +73,13 @@ func sources() []source {
 	return []source{
 		{name: "envoy", title: "Envoy configuration", policy: importEnvoy,
 			looks: "retry_policy (retry_on, num_retries, ...) or timeout of a route, and outlier_detection or circuit_breakers of a cluster, anywhere in the file"},
-		{name: "grpc", title: "gRPC service config", json: true, policy: importGRPC,
+		{name: "grpc", title: "gRPC service config", json: true, record: true, policy: importGRPC,
 			looks: "methodConfig[].retryPolicy, hedgingPolicy or timeout, and retryThrottling"},
 		{name: "istio", title: "Istio configuration", policy: importIstio,
 			looks: "VirtualService spec.http[].retries or timeout, and DestinationRule spec.trafficPolicy.outlierDetection or connectionPool.http.maxRetries"},
 		{name: "polly", title: ".NET configuration", json: true, lax: true, policy: importPolly,
 			looks: "options of Polly 8 (MaxRetryAttempts, BackoffType, FailureRatio, ...) or of the standard resilience handler (TotalRequestTimeout, AttemptTimeout, ...), anywhere in the file"},
-		{name: "resilience4j", title: "Spring configuration", policy: importResilience4j,
+		{name: "resilience4j", title: "Spring configuration", spring: true, policy: importResilience4j,
 			looks: "resilience4j.retry, circuitbreaker or timelimiter with instances or configs"},
 	}
 }
@@ -101,7 +103,8 @@ func Import(from, fileName string, text []byte) (*Result, error) {
 	if i < 0 {
 		return nil, fmt.Errorf("unknown source %q; one of %s", from, strings.Join(Sources(), ", "))
 	}
-	r := &reader{file: plain(fileName), json: all[i].json, lax: all[i].lax}
+	r := &reader{file: plain(fileName), json: all[i].json, lax: all[i].lax, record: all[i].record}
+	r.properties = all[i].spring && strings.EqualFold(path.Ext(fileName), ".properties")
 	root, err := r.read(text)
 	if err != nil {
 		return nil, err
@@ -115,7 +118,7 @@ func Import(from, fileName string, text []byte) (*Result, error) {
 type job struct {
 	source
 	file  string
-	root  *node // a mapping, or the list of the documents of the file
+	root  *node // a mapping, the list of the documents of the file, or of the choices of a DNS record
 	docs  []document
 	gaps  []Loss          // values that the input does not give
 	noted map[Loss]bool   // all gaps

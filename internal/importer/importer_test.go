@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "rewrite the .out and .loss files; read 
 func fixtures(tb testing.TB, from string) []string {
 	tb.Helper()
 	var all []string
-	for _, ending := range []string{"json", "yaml"} {
+	for _, ending := range []string{"json", "yaml", "properties", "txt"} {
 		files, err := filepath.Glob(filepath.Join("testdata", from, "*."+ending))
 		if err != nil {
 			tb.Fatal(err)
@@ -98,14 +98,14 @@ func TestImportedPoliciesLoadWithoutAWord(t *testing.T) {
 // TestEveryFieldOfTheInputHasOneLoss counts the fields with other readers than the
 // importer's own.
 func TestEveryFieldOfTheInputHasOneLoss(t *testing.T) {
-	eachFixture(t, func(t *testing.T, _, _ string, text []byte, result *importer.Result) {
+	eachFixture(t, func(t *testing.T, _, file string, text []byte, result *importer.Result) {
 		var paths []string
 		for _, l := range result.Losses {
 			if l.Path != "" {
 				paths = append(paths, l.Path)
 			}
 		}
-		if want := countFields(t, text); len(paths) != want {
+		if want := countFields(t, file, text); len(paths) != want {
 			t.Errorf("%d losses with a path for %d fields", len(paths), want)
 		}
 		slices.Sort(paths)

@@ -14,7 +14,7 @@ import (
 // configuration of a .NET program.
 func importPolly(j *job) {
 	p := &polly{j}
-	p.find(j.expand([]*node{j.root}, splitColons, strings.ToLower))
+	p.find(j.expand([]*node{j.root}, splitColons, func(_ int, key string) string { return strings.ToLower(key) }))
 }
 
 type polly struct{ *job }

@@ -16,9 +16,14 @@ import (
 
 // A reader turns text into nodes.
 type reader struct {
-	file  string
-	json  bool // only JSON will do
-	lax   bool // JSON with comments and trailing commas
+	file string
+	json bool // only JSON will do
+	lax  bool // JSON with comments and trailing commas
+
+	record     bool // JSON that is a list of choices, or what a DNS TXT record holds
+	attribute  int  // where the record's value begins, 0 without its name
+	properties bool // a .properties file
+
 	text  []byte
 	lines []int                        // byte offset of each line
 	last  struct{ offset, column int } // of the place that was asked for last
@@ -33,6 +38,9 @@ func (r *reader) read(text []byte) (*node, error) {
 	if len(text) > maxSize {
 		return nil, fmt.Errorf("%s: larger than %d bytes", r.file, maxSize)
 	}
+	if r.properties && !utf8.Valid(text) {
+		text = fromLatin1(text)
+	}
 	r.text, r.lines, r.last.column = text, []int{0}, 1
 	for i, c := range text {
 		if c == '\n' {
@@ -46,7 +54,14 @@ func (r *reader) read(text []byte) (*node, error) {
 		}
 		i += size
 	}
+	if r.properties {
+		return r.readProperties()
+	}
 	first := bytes.TrimLeft(text, " \t\r\n")
+	if r.record && bytes.HasPrefix(first, []byte(recordAttribute)) {
+		r.attribute = len(text) - len(first) + len(recordAttribute)
+		r.text = bytes.Replace(text, []byte(recordAttribute), bytes.Repeat([]byte(" "), len(recordAttribute)), 1)
+	}
 	if r.json || strings.HasSuffix(r.file, ".json") || len(first) > 0 && first[0] == '{' {
 		root, err := r.readJSON()
 		if err == nil || r.json || strings.HasSuffix(r.file, ".json") {
@@ -130,11 +145,17 @@ func (r *reader) readJSON() (*node, error) {
 	if _, err := p.decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, r.errorAt(end, "something stands behind the end of the JSON value")
 	}
-	if root.kind != mapping {
+	switch {
+	case r.attribute > 0 && root.kind != list:
+		return nil, r.errorOn(root.line, root.column, "a JSON list of choices belongs behind "+recordAttribute)
+	case root.kind != mapping && !(r.record && root.kind == list):
 		return nil, r.errorOn(root.line, root.column, "a JSON object belongs here")
 	}
 	return root, nil
 }
+
+// recordAttribute begins the text of a DNS TXT record with a service config.
+const recordAttribute = "grpc_config="
 
 type jsonReader struct {
 	*reader
@@ -158,7 +179,7 @@ func (p *jsonReader) token() (json.Token, int, error) {
 		return token, at, nil
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, at, p.errorAt(len(bytes.TrimRight(p.text, " \t\r\n")), "not JSON: it ends too early")
+		return nil, at, p.errorAt(max(len(bytes.TrimRight(p.text, " \t\r\n")), p.attribute), "not JSON: it ends too early")
 	}
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) && int(syntax.Offset) > at {
@@ -289,6 +310,11 @@ func (r *reader) readYAML() (*node, error) {
 		}
 		root.document = count
 	}
+	return r.documents(all)
+}
+
+// documents returns the one document of a file, or the list of all if there are several.
+func (r *reader) documents(all *node) (*node, error) {
 	switch len(all.kids) {
 	case 0:
 		return nil, fmt.Errorf("%s: nothing is written there", r.file)

@@ -11,7 +11,8 @@ import (
 )
 
 // importResilience4j reads the configuration of Spring Boot: instances of one name in
-// several modules are one policy.
+// several modules are one policy. What is configured besides stays outside the view: its
+// keys have other rules.
 func importResilience4j(j *job) {
 	docs := []*node{j.root}
 	if j.root.kind == list {
@@ -21,7 +22,7 @@ func importResilience4j(j *job) {
 				docs = append(docs, doc)
 			} else {
 				for _, kid := range doc.kids {
-					if strings.HasPrefix(kid.key, "resilience4j") {
+					if ofResilience4j(kid) {
 						kid.within("it holds for the profile " + plain(profile) + " alone: import that document by itself")
 					}
 				}
@@ -32,7 +33,12 @@ func importResilience4j(j *job) {
 		return
 	}
 	s := &spring{job: j, modules: map[string]*springModule{}}
-	view := j.expand(docs, splitDots, func(key string) string { return key })
+	for i, doc := range docs {
+		own := *doc
+		own.kids = slices.DeleteFunc(slices.Clone(doc.kids), func(kid *node) bool { return !ofResilience4j(kid) })
+		docs[i] = &own
+	}
+	view := j.expand(docs, splitDots, springFold)
 	top := view.get("resilience4j")
 	if top == nil || top.kind != mapping {
 		return
@@ -50,6 +56,20 @@ func importResilience4j(j *job) {
 		}
 	}
 	s.unused()
+}
+
+func ofResilience4j(n *node) bool { return keyForm(splitDots(n.key)[0]) == "resilience4j" }
+
+// springFold takes keys in any spelling, but not those that are names of the program:
+// below resilience4j.retry.instances, and below a property.
+func springFold(level int, key string) string {
+	switch {
+	case level == 3:
+		return unbracketed(key)
+	case level > 4:
+		return key
+	}
+	return keyForm(key)
 }
 
 const noLimits = "the language has no limit on concurrent calls or on their rate"
@@ -72,6 +92,25 @@ func profileOf(doc *node) string {
 type spring struct {
 	*job
 	modules map[string]*springModule
+}
+
+// Spring takes numbers and truths with blanks around them, which .properties files keep.
+
+func (s *spring) whole(n *node, least int64) (int64, bool) { return s.job.whole(trimmed(n), least) }
+
+func (s *spring) real(n *node, least, most float64) (float64, bool) {
+	return s.job.real(trimmed(n), least, most)
+}
+
+func (s *spring) truth(n *node) bool { return s.job.truth(trimmed(n)) }
+
+func trimmed(n *node) *node {
+	if n == nil {
+		return nil
+	}
+	copied := *n
+	copied.value = strings.TrimSpace(n.value)
+	return &copied
 }
 
 // A springModule holds what one module has of groups of properties.
@@ -98,8 +137,8 @@ func (s *spring) module(name string, n *node) {
 		if group := s.object(n.get(key)); group != nil {
 			for _, one := range group.kids {
 				if one.kind != null && s.object(one) != nil {
-					m.instances[one.key] = one
-					m.order = append(m.order, one.key)
+					m.instances[unbracketed(one.key)] = one
+					m.order = append(m.order, unbracketed(one.key))
 				}
 			}
 		}
@@ -107,13 +146,13 @@ func (s *spring) module(name string, n *node) {
 	if group := s.object(n.get("configs")); group != nil {
 		for _, one := range group.kids {
 			if one.kind != null && s.object(one) != nil {
-				m.configs[one.key] = one
+				m.configs[unbracketed(one.key)] = one
 			}
 		}
 		if len(m.order) == 0 { // then the program names its instances
 			for _, one := range group.kids {
-				if m.configs[one.key] != nil {
-					m.order = append(m.order, one.key)
+				if name := unbracketed(one.key); m.configs[name] != nil {
+					m.order = append(m.order, name)
 				}
 			}
 			m.instances = m.configs
@@ -428,13 +467,24 @@ func (s *spring) growing(p *policy, g group, n *node, wait time.Duration, spread
 	return min(limit, reach)
 }
 
+// maxListed bounds lists, which many instances may inherit.
+const maxListed = 1000
+
 // list reads a list of texts, which Spring also takes with commas between.
 func (s *spring) list(n *node) []*node {
 	switch {
 	case n == nil:
 		return nil
+	case len(n.kids) > maxListed || n.scalar() && strings.Count(n.value, ",") >= maxListed:
+		s.fail(n, "%s lists more than %d", plain(n.key), maxListed)
+		return nil
 	case n.kind == list:
 		return n.kids
+	case n.flattened():
+		return s.inOrder(n)
+	case n.scalar() && strings.TrimSpace(n.value) == "":
+		n.drop("the list is empty")
+		return nil
 	case n.scalar():
 		var all []*node
 		for _, one := range strings.Split(n.value, ",") {
@@ -542,6 +592,10 @@ var statusNames = map[string]int64{
 
 // exceptionOf finds a class by its full name.
 func exceptionOf(name string) (exception, bool) {
+	name = strings.TrimSpace(name)
+	if strings.ContainsAny(name, ", ") { // several names in one place of a list
+		return exception{}, false
+	}
 	short := name[strings.LastIndex(name, ".")+1:]
 	if e, ok := exceptionNames[short]; ok {
 		return e, true
@@ -634,7 +688,7 @@ func (s *spring) threshold(g group) val {
 	}
 	hasLeast, hasSize := given(least, 1, &calls), given(g.get("slidingWindowSize"), 1, &size)
 	kind, _ := s.words(g.get("slidingWindowType"))
-	if !strings.EqualFold(kind, "TIME_BASED") && size < calls { // the window never holds more
+	if windowForm(kind) != "timebased" && size < calls { // the window never holds more
 		least.drop("the window is smaller")
 		calls, least, hasLeast = size, g.get("slidingWindowSize"), hasSize
 	}
@@ -651,10 +705,13 @@ func (s *spring) threshold(g group) val {
 	return s.approx(share, key, count, why)
 }
 
+// windowForm reduces spellings of a kind of window to one, as Spring does.
+func windowForm(word string) string { return keyForm(strings.TrimSpace(word)) }
+
 func (s *spring) window(b *block, g group) {
 	kind, size := g.get("slidingWindowType"), g.get("slidingWindowSize")
 	word, _ := s.words(kind)
-	if strings.EqualFold(word, "TIME_BASED") {
+	if windowForm(word) == "timebased" {
 		kind.exact("circuit_breaker.window: a time")
 		if x, ok := s.whole(size, 1); ok {
 			b.put("window", s.exact(size, "circuit_breaker.window", short(times(time.Second, float64(x)))))
@@ -663,7 +720,7 @@ func (s *spring) window(b *block, g group) {
 		}
 		return
 	}
-	if word != "" && !strings.EqualFold(word, "COUNT_BASED") {
+	if kind != nil && windowForm(word) != "countbased" {
 		s.fail(kind, "slidingWindowType is COUNT_BASED or TIME_BASED, not %s", plain(word))
 	}
 	kind.drop("a window here is a time, not a number of calls")

@@ -34,6 +34,7 @@ type node struct {
 	caveat string // why the value is not certain
 
 	real *node // of which this is a view, see expand
+	view *node // what stands for this in the view, if there is one
 }
 
 // leaf tells whether the node is a field that gets a loss.
@@ -193,12 +194,8 @@ func (n *node) drop(why string)           { n.mark(Dropped, "", why) }
 
 // within says why leaves below the node are dropped that nothing else marks.
 func (n *node) within(why string) {
-	if n == nil {
-		return
-	}
-	n.zone = why
-	if n.real != nil {
-		n.real.within(why)
+	if n != nil {
+		n.zone = why
 	}
 }
 
@@ -224,9 +221,13 @@ func (n *node) losses() []Loss {
 	return all
 }
 
-// reason says why an unmarked leaf was dropped.
+// reason says why an unmarked leaf was dropped. What has a view stands where the view
+// puts it, which may be below other fields than in the file.
 func (n *node) reason() string {
 	for at := n; at != nil; at = at.parent {
+		if at.view != nil {
+			at = at.view
+		}
 		if at.zone != "" {
 			if n.kind == null {
 				return "null says nothing"

@@ -18,6 +18,9 @@ func (n *node) described() string {
 	case list:
 		return "a list"
 	case textual:
+		if n.value == "" {
+			return "an empty text"
+		}
 		return "the text " + plain(n.value)
 	}
 	return plain(n.value)
