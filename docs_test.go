@@ -174,6 +174,7 @@ type docPage struct {
 	output         string // of the block before
 	ran            bool   // whether there is such output
 	fragment       bool   // whether the output speaks of a fragment: then any of its lines may be shown
+	downloaded     bool   // whether the modules that those need have been fetched
 	goFiles        bool   // whether the page has Go files of its own, which a command must run
 }
 
@@ -478,12 +479,27 @@ func (p *docPage) command(t *testing.T, dir, script string) (string, int) {
 	cmd.Env = append(os.Environ(), "NO_COLOR=1", "PATH="+p.bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	if dir == p.dir {
 		cmd.Env = append(cmd.Env, "GOWORK=off", "GOFLAGS=-mod=mod")
+		p.download(t, cmd.Env)
 	}
 	output, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {
 		t.Fatalf("%s: %v", script, err)
 	}
 	return string(output), cmd.ProcessState.ExitCode()
+}
+
+// download fetches what the page's module needs, once, so that what the go command says
+// of it is not taken for output of the page's own.
+func (p *docPage) download(t *testing.T, env []string) {
+	if _, err := os.Stat(filepath.Join(p.dir, "go.mod")); err != nil || p.downloaded {
+		return
+	}
+	p.downloaded = true
+	cmd := exec.CommandContext(t.Context(), "go", "mod", "download")
+	cmd.Dir, cmd.Env = p.dir, env
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go mod download: %v\n%s", err, text)
+	}
 }
 
 // goBlock writes the block as a file of the page's module, or looks for it in the

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 )
 
@@ -50,7 +51,6 @@ func run[T any](c *call, fn func(context.Context) (T, error)) (v T) {
 		ctx := c.startAttempt()
 		var err error
 		v, err = fn(ctx)
-		c.endAttempt()
 		if err == nil && c.policy.spec.ClassifyResult != nil {
 			again = c.judgeResult(v)
 		} else {
@@ -259,17 +259,13 @@ func (c *call) startAttempt() context.Context {
 	return c.attempt
 }
 
-// endAttempt is called when the operation has returned.
-func (c *call) endAttempt() {
-	c.inOperation = false
-	c.readClock()
-}
-
 // judgeError goes on after an attempt that returned err, which may be nil.
 func (c *call) judgeError(err error) (again bool) {
+	c.inOperation = false
 	if err == nil {
 		return c.succeed()
 	}
+	c.readClock()
 	c.attempt.cancel()
 	ended := c.callerEnded()
 	if ended == Canceled {
@@ -278,25 +274,65 @@ func (c *call) judgeError(err error) (again bool) {
 	if ended == NotStopped && aborted(err) {
 		return c.giveUp(Aborted, CauseError, err)
 	}
-	in := c.session.input(c.now)
-	j, faults := c.policy.judgeError(in, failureAt(err, c.policy.spec.Attributes, c.now))
+	r := takeRecord()
+	r.input = c.session.input(c.now)
+	r.failure.begin(&r.source, err, c.policy.spec.Attributes, c.now, maxInner)
+	j, faults := c.policy.judgeError(&r.input, &r.failure)
 	c.reportAll(faults)
-	return c.fail(in, j, CauseError, err, ended)
+	return c.goOn(c.fail(r, j, CauseError, err, ended))
 }
 
 // judgeResult goes on after an attempt that returned a value and no error.
 func (c *call) judgeResult(value any) (again bool) {
-	in := c.session.input(c.now)
-	j, faults := c.policy.judgeResult(in, resultAt(value, c.policy.spec.ResultAttributes, c.now))
+	c.inOperation = false
+	if silent := c.policy.spec.SilentResult; silent != nil && resultGiven(value) == nil && c.policy.spec.ResultAttributes == nil && silent(resultStatus(value)) {
+		return c.succeed()
+	}
+	c.readClock()
+	r := takeRecord()
+	r.input = c.session.input(c.now)
+	r.failure.beginResult(&r.source, value, c.policy.spec.ResultAttributes, c.now)
+	j, faults := c.policy.judgeResult(&r.input, &r.failure)
 	c.reportAll(faults)
 	if j.class == NoClass {
+		r.giveBack()
 		return c.succeed()
 	}
 	c.attempt.release() // the value may yet be what the caller gets
-	return c.fail(in, j, CauseResult, nil, c.callerEnded())
+	return c.goOn(c.fail(r, j, CauseResult, nil, c.callerEnded()))
 }
 
+// A record is what rules are shown of one attempt. Records are used again: neither the
+// functions of a policy nor events keep them.
+type record struct {
+	input   Input
+	failure Failure
+	source  source
+}
+
+var records = sync.Pool{New: func() any { return new(record) }}
+
+func takeRecord() *record { return records.Get().(*record) }
+
+func (r *record) giveBack() {
+	*r = record{}
+	records.Put(r)
+}
+
+// goOn does what was decided after a failed attempt.
+func (c *call) goOn(d decision) (again bool) {
+	if d.reason != NotStopped {
+		return c.finish(d.reason)
+	}
+	return c.sleep(d.sleep)
+}
+
+// succeed ends the call. What time it is matters only to those who are told, and to a
+// breaker's probe.
 func (c *call) succeed() (again bool) {
+	if c.listening() || len(c.policy.learners) > 0 || c.session.ticket.probe != 0 {
+		c.readClock()
+	}
 	c.attempt.release()
 	c.reportAll(c.policy.learn(c.now, true))
 	if c.listening() {
@@ -305,8 +341,9 @@ func (c *call) succeed() (again bool) {
 	return c.finish(Success)
 }
 
-// fail decides what follows from a classified failure, and does it.
-func (c *call) fail(in *Input, j judgement, cause Cause, err error, ended StopReason) (again bool) {
+// fail decides what follows from a classified failure, and tells of it.
+func (c *call) fail(r *record, j judgement, cause Cause, err error, ended StopReason) decision {
+	defer r.giveBack()
 	c.session.fail(j, cause, err)
 	c.reportAll(c.policy.learn(c.now, false))
 	d := decision{reason: ended, hint: j.hint, hasHint: j.hasHint}
@@ -315,7 +352,7 @@ func (c *call) fail(in *Input, j judgement, cause Cause, err error, ended StopRe
 	case c.aborts():
 		d.reason = Aborted
 	default:
-		d = c.session.respond(in, j, c.now, c.random())
+		d = c.session.respond(&r.input, j, c.now, c.random())
 		c.reportAll(d.faults)
 	}
 	c.note, c.selector, c.strategy = d.note, d.selector, d.strategy
@@ -329,10 +366,7 @@ func (c *call) fail(in *Input, j judgement, cause Cause, err error, ended StopRe
 			Sleep: d.sleepFor(d.reason), Err: err,
 		})
 	}
-	if d.reason != NotStopped {
-		return c.finish(d.reason)
-	}
-	return c.sleep(d.sleep)
+	return d
 }
 
 // giveUp ends the call after an attempt that is not classified.

@@ -51,11 +51,8 @@ func recordFrom(r Recorded) (f *Failure) {
 
 // judgeError classifies a failed attempt. Rules are tried on the record, then on
 // those of the inner calls it came from; then a marker decides, then the default.
-func (p *Policy) judgeError(in *Input, record *Failure) (judgement, []fault) {
-	var faults []fault
-	if record.fault != nil {
-		faults = append(faults, fault{note: "the record of the failure is incomplete", err: record.fault})
-	}
+func (p *Policy) judgeError(in *Input, record *Failure) (j judgement, faults []fault) {
+	defer func() { faults = withFault("the record of the failure is incomplete", record, faults) }()
 	if p.spec.Classify != nil {
 		for r := record; r != nil; r = r.Inner {
 			in.Failure = r
@@ -67,7 +64,7 @@ func (p *Policy) judgeError(in *Input, record *Failure) (judgement, []fault) {
 		}
 	}
 	for r := record; r != nil; r = r.Inner {
-		if r.Marker.valid() {
+		if r.Need(ReadMarker | ReadHeaders); r.Marker.valid() {
 			return judgement{record: r, class: r.Marker, rule: RuleMarker, hint: r.RetryAfter, hasHint: r.HasRetryAfter}, faults
 		}
 	}
@@ -77,13 +74,17 @@ func (p *Policy) judgeError(in *Input, record *Failure) (judgement, []fault) {
 // judgeResult classifies the result of an attempt that returned no error: without a
 // rule that holds it is a success.
 func (p *Policy) judgeResult(in *Input, record *Failure) (judgement, []fault) {
-	var faults []fault
-	if record.fault != nil {
-		faults = append(faults, fault{note: "the record of the result is incomplete", err: record.fault})
-	}
 	in.Failure = record
-	j, wrong := p.ask(p.spec.ClassifyResult, in)
-	return j, append(faults, wrong...)
+	j, faults := p.ask(p.spec.ClassifyResult, in)
+	return j, withFault("the record of the result is incomplete", record, faults)
+}
+
+// withFault puts what could not be read while the record was built before other faults.
+func withFault(note string, record *Failure, faults []fault) []fault {
+	if record.fault == nil {
+		return faults
+	}
+	return append([]fault{{note: note, err: record.fault}}, faults...)
 }
 
 // ask runs a list of rules. A list that panics, or answers with what is no class, is
@@ -95,6 +96,9 @@ func (p *Policy) ask(rules ClassifyFunc, in *Input) (j judgement, faults []fault
 			j, faults = judgement{}, append(faults, fault{note: "a classify function panicked", err: &panicError{v}})
 		}
 	}()
+	if !p.spec.Lazy {
+		in.Failure.Need(ReadAll)
+	}
 	v := rules(in)
 	for _, e := range v.Errors {
 		faults = append(faults, fault{rule: e.Rule, err: e.Err})
@@ -123,6 +127,9 @@ type choice struct {
 func (p *Policy) choose(in *Input, class Class) (choice, []fault) {
 	var faults []fault
 	if p.spec.Select != nil {
+		if !p.spec.Lazy {
+			in.Failure.Need(ReadAll)
+		}
 		selected, wrong := p.selectStrategy(in)
 		faults = wrong
 		if selected.strategy != nil {

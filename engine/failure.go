@@ -48,6 +48,9 @@ type Failure struct {
 	// The record is complete but for that; whoever runs the call reports fault as a
 	// rule_error. That of Inner is included.
 	fault error
+
+	pending Fields  // not computed yet
+	source  *source // from which they are; nil if pending is empty
 }
 
 // A CauseRecord is one error of a chain.
@@ -130,49 +133,46 @@ type ResultExtractor func(value any) map[string]any
 // counted from the response's own Date header; without one it is no hint here,
 // because FailureOf reads no clock. Of an http.Client that followed redirects only
 // the last request is known: not_sent does not speak for those before.
-func FailureOf(err error, x Extractor) *Failure { return failureAt(err, x, time.Time{}) }
+func FailureOf(err error, x Extractor) *Failure { return failureAt(err, x, time.Time{}, maxInner) }
 
 // failureAt is FailureOf at a time by which Retry-After dates without a Date header
 // are counted; the zero time means that none is known.
-func failureAt(err error, x Extractor, now time.Time) *Failure {
-	return recordOf(err, x, now, maxInner)
+func failureAt(err error, x Extractor, now time.Time, depth int) *Failure {
+	var f Failure
+	f.begin(new(source), err, x, now, depth)
+	f.Need(ReadAll)
+	f.source = nil
+	return &f
 }
 
-func recordOf(err error, x Extractor, now time.Time, depth int) *Failure {
-	f := &Failure{Kind: UnknownKind, Phase: PhaseUnknown, Err: err}
+// begin makes f the record of an error, whose fields are computed from src when they are
+// asked for. Records of inner calls, and those that errors bring, are complete at once.
+func (f *Failure) begin(src *source, err error, x Extractor, now time.Time, depth int) {
+	*f = Failure{Kind: UnknownKind, Phase: PhaseUnknown, Err: err}
 	if err == nil {
-		return f
+		return
 	}
-	c := chainOf(err)
-	f.Message = messageOf(err)
-	f.Type = c.typeName()
-	f.Marker = c.marker()
-	f.Causes = c.causes()
-	f.RetryAfter, f.HasRetryAfter = c.retryAfter()
-	if inner, ok := c.innerCall(); ok {
+	*src = source{now: now}
+	src.chain = walk(err, false, src.room[:0])
+	f.source, f.pending = src, ReadAll
+	if inner, ok := src.chain.innerCall(); ok {
+		f.Need(ReadMessage | ReadMarker | ReadCauses)
+		f.RetryAfter, f.HasRetryAfter = src.chain.retryAfter()
+		f.pending = 0
 		f.readInner(inner, x, now, depth)
-		return f
+		return
 	}
-	if given := c.recordGiven(); given != nil {
+	if given := src.chain.recordGiven(); given != nil {
 		given.Err = err
 		if given.Marker == NoClass {
-			given.Marker = f.Marker
+			given.Marker = src.chain.marker()
 		}
-		return given
-	}
-	what := c.finding()
-	f.Kind, f.Code = what.kind, what.code
-	f.Phase = c.phase()
-	f.Status = c.status()
-	f.Timeout = c.timeout()
-	f.Headers = c.headers()
-	if !f.HasRetryAfter {
-		f.readRetryAfter(now)
+		*f = *given
+		return
 	}
 	attributes, fault := attributesOf(err, x)
 	f.Attributes = attributes
 	f.blame(fault)
-	return f
 }
 
 // readInner makes f the record of a call that this library gave up on: its reason
@@ -189,7 +189,7 @@ func (f *Failure) readInner(inner *Error, x Extractor, now time.Time, depth int)
 		wrapped = inner.Ended
 	}
 	if wrapped != nil && depth > 0 {
-		f.Inner = recordOf(wrapped, x, now, depth-1)
+		f.Inner = failureAt(wrapped, x, now, depth-1)
 		f.blame(f.Inner.fault)
 	}
 }
@@ -220,29 +220,37 @@ func (f *Failure) blame(fault error) {
 // headers from a method or field Header of type http.Header. Of anything else only
 // the Type is known. Nil values and nil pointers are fine. Nothing is read from a
 // response's body.
-func ResultOf(v any) *Failure { return resultAt(v, nil, time.Time{}) }
+func ResultOf(v any) *Failure {
+	var f Failure
+	f.beginResult(new(source), v, nil, time.Time{})
+	f.Need(ReadAll)
+	f.source = nil
+	return &f
+}
 
-// resultAt is ResultOf as failureAt is FailureOf, with the attributes that x finds.
-func resultAt(v any, x ResultExtractor, now time.Time) *Failure {
-	f := &Failure{Kind: UnknownKind, Phase: PhaseUnknown}
+// beginResult is begin for a result.
+func (f *Failure) beginResult(src *source, v any, x ResultExtractor, now time.Time) {
+	*f = Failure{Kind: UnknownKind, Phase: PhaseUnknown}
 	if v == nil {
-		return f
+		return
 	}
-	if r, ok := v.(Recorded); ok {
-		if given := recordFrom(r); given != nil {
-			return given
-		}
+	if given := resultGiven(v); given != nil {
+		*f = *given
+		return
 	}
-	f.Type = typeName(v)
-	if f.Status = resultStatus(v); f.Status != 0 {
-		f.Kind, f.Phase = KindHTTP, Sent
-	}
-	f.Headers = headersOf(v)
-	f.readRetryAfter(now)
+	*src = source{result: v, now: now}
+	f.source, f.pending = src, ReadStatus|ReadWhat|ReadType|ReadHeaders
 	attributes, fault := attributesOf(v, x)
 	f.Attributes = attributes
 	f.blame(fault)
-	return f
+}
+
+// resultGiven is the record that a result brings itself, nil if it brings none.
+func resultGiven(v any) *Failure {
+	if r, ok := v.(Recorded); ok {
+		return recordFrom(r)
+	}
+	return nil
 }
 
 // attributesOf runs the extractor and keeps what has a type that rules can read.

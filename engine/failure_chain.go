@@ -15,48 +15,48 @@ type link struct {
 // It ends at the error of an inner call: what that wraps has a record of its own.
 type chain []link
 
-// chainOf walks err and recognises every error of it.
-func chainOf(err error) chain {
-	c := walk(err, false)
+// recognise finds out what every error of the chain says.
+func (c chain) recognise() {
 	for i := range c {
 		c[i].what = recognise(c[i].err)
 	}
-	return c
 }
 
-// walk lists the errors of a chain. Through says whether it goes on into what the
-// error of an inner call wraps.
-func walk(err error, through bool) chain {
-	c := make(chain, 0, 8)
-	todo := []link{{err: err, parent: -1}}
+// walk lists the errors of a chain behind those of c, which is usually empty. Through says
+// whether it goes on into what the error of an inner call wraps.
+func walk(err error, through bool, c chain) chain {
+	var room [8]wrapped
+	todo := append(room[:0], wrapped{err, -1})
 	for len(todo) > 0 && len(c) < maxChain {
 		next := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		at := len(c)
+		at, before := len(c), len(todo)
 		if _, ok := next.err.(*Error); !ok || through {
-			before := len(todo)
 			todo = pushWrapped(todo, next.err, at)
-			next.leaf = len(todo) == before
-		} else {
-			next.leaf = true
 		}
-		c = append(c, next)
+		c = append(c, link{err: next.err, parent: next.by, leaf: len(todo) == before})
 	}
 	for i := range todo { // wrapped, but cut off
-		c[todo[i].parent].leaf = true
+		c[todo[i].by].leaf = true
 	}
 	return c
 }
 
+// A wrapped error, with the index of the one that wraps it; -1 for the first.
+type wrapped struct {
+	err error
+	by  int
+}
+
 // pushWrapped pushes what err wraps, the first on top.
-func pushWrapped(todo []link, err error, at int) []link {
+func pushWrapped(todo []wrapped, err error, at int) []wrapped {
 	many, one := unwrap(err)
 	if one != nil {
-		return append(todo, link{err: one, parent: at})
+		return append(todo, wrapped{one, at})
 	}
 	for i := min(len(many), maxChain) - 1; i >= 0; i-- {
 		if many[i] != nil {
-			todo = append(todo, link{err: many[i], parent: at})
+			todo = append(todo, wrapped{many[i], at})
 		}
 	}
 	return todo
@@ -89,7 +89,8 @@ func is(err, target error) (yes bool) {
 
 // anyIs is errors.Is, bounded and with panics contained.
 func anyIs(err, target error) bool {
-	for _, l := range walk(err, true) {
+	var room [4]link
+	for _, l := range walk(err, true, room[:0]) {
 		if is(l.err, target) {
 			return true
 		}

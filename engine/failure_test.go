@@ -167,8 +167,8 @@ func TestRetryAfterDateIsCountedFromTheDateHeaderElseFromTheClock(t *testing.T) 
 		ok   bool
 	}{
 		{"Date, no clock", FailureOf(withDate, nil), 9 * time.Second, true},
-		{"Date, a clock that is an hour late", failureAt(withDate, nil, now), 9 * time.Second, true},
-		{"no Date, a clock", failureAt(without, nil, now), 9 * time.Second, true},
+		{"Date, a clock that is an hour late", failureAt(withDate, nil, now, maxInner), 9 * time.Second, true},
+		{"no Date, a clock", failureAt(without, nil, now, maxInner), 9 * time.Second, true},
 		{"neither", FailureOf(without, nil), 0, false},
 		{"a result", resultAt(without.Response, nil, now), 9 * time.Second, true},
 	} {
@@ -322,7 +322,7 @@ func TestRecordNeverPanicsAndIsBoundedOnRandomChains(t *testing.T) {
 	for seed := range uint64(3000) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		err := randomChain(r)
-		f := failureAt(err, nil, time.Unix(int64(r.Uint32()), 0))
+		f := failureAt(err, nil, time.Unix(int64(r.Uint32()), 0), maxInner)
 		checkBounds(t, seed, f)
 		_ = aborted(err)
 		if t.Failed() {
@@ -402,4 +402,12 @@ func TestAttributesOfResultsAreKeptOrReported(t *testing.T) {
 	if f := read(func(any) map[string]any { return map[string]any{"long": strings.Repeat("x", 2*MaxMessage)} }); len(f.Attributes["long"].(string)) != MaxMessage {
 		t.Error("a long attribute is not cut as messages are")
 	}
+}
+
+// resultAt is ResultOf at a time.
+func resultAt(v any, x ResultExtractor, now time.Time) *Failure {
+	var f Failure
+	f.beginResult(new(source), v, x, now)
+	f.Need(ReadAll)
+	return &f
 }

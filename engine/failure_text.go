@@ -30,7 +30,7 @@ type wording struct {
 	finding
 }
 
-func (w wording) fits(text string) bool {
+func (w *wording) fits(text string) bool {
 	return strings.HasPrefix(text, w.before) && strings.Contains(text, w.inside) && strings.HasSuffix(text, w.after)
 }
 
@@ -90,10 +90,25 @@ func recogniseText(err error) finding {
 		return finding{}
 	}
 	text := err.Error()
-	for _, w := range wordings {
-		if w.fits(text) {
+	if text == "" {
+		return finding{}
+	}
+	for _, i := range wordingsFor[text[0]] {
+		if w := &wordings[i]; w.fits(text) {
 			return w.finding
 		}
 	}
 	return finding{}
 }
+
+// wordingsFor lists, in order, the wordings that a text with a certain first byte may fit.
+var wordingsFor = func() (lists [256][]uint8) {
+	for b := range lists {
+		for i, w := range wordings {
+			if w.before == "" || w.before[0] == byte(b) {
+				lists[b] = append(lists[b], uint8(i))
+			}
+		}
+	}
+	return lists
+}()

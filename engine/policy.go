@@ -49,6 +49,13 @@ type Spec struct {
 	// and those that learn are told of attempts.
 	Selectable []Strategy
 
+	// Lazy says that Classify, ClassifyResult and Select ask for the fields of a record
+	// with [Failure.Need] before they read them.
+	Lazy bool
+	// SilentResult reports whether ClassifyResult would say nothing of any result with
+	// that status, so that it need not be asked; nil means that it always is.
+	SilentResult func(status int) bool
+
 	Budget   *Budget  // nil means none
 	Breaker  *Breaker // nil means none
 	Observer Observer // told of every call's events; nil means none

@@ -49,8 +49,8 @@ type decision struct {
 func stop(reason StopReason) decision { return decision{reason: reason} }
 
 // input is what rules may know of the call at now.
-func (s *session) input(now time.Time) *Input {
-	return &Input{
+func (s *session) input(now time.Time) Input {
+	return Input{
 		Operation:  s.operation,
 		Attempt:    s.attempts,
 		Elapsed:    now.Sub(s.start),
@@ -72,8 +72,10 @@ func (s *session) respond(in *Input, j judgement, now time.Time, u float64) deci
 	if reason := s.capped(j); reason != NotStopped {
 		return stop(reason)
 	}
-	if s.notIdempotent && j.record.Phase != NotSent {
-		return stop(ReasonNotIdempotent)
+	if s.notIdempotent {
+		if j.record.Need(ReadWhat); j.record.Phase != NotSent {
+			return stop(ReasonNotIdempotent)
+		}
 	}
 	if s.notReplayable {
 		return stop(ReasonNotReplayable)

@@ -46,6 +46,7 @@ func (b *builder) build(p *Policy) *engine.Policy {
 		Deadline:         written.Retry.Deadline.V,
 		AttemptTimeout:   written.Retry.AttemptTimeout.V,
 		MaxAttempts:      written.Retry.MaxAttempts.V,
+		Lazy:             true,
 		Classes:          map[engine.Class]engine.ClassSpec{},
 		Classify:         p.classify().Decide,
 		Observer:         p.opts.Observer,
@@ -60,7 +61,7 @@ func (b *builder) build(p *Policy) *engine.Policy {
 	}
 	spec.DefaultClass, _ = engine.ParseClass(written.DefaultClass.V)
 	if len(p.results) > 0 {
-		spec.ClassifyResult = p.classifyResult().Decide
+		spec.ClassifyResult, spec.SilentResult = p.classifyResult().Decide, p.classifyResult().Silent
 	}
 	spec.Strategy = p.strategy(written.Retry.Strategy)
 	for _, c := range written.Retry.Classes {

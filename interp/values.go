@@ -159,6 +159,7 @@ type scene struct {
 }
 
 func newScene(in *engine.Input) *scene {
+	in.Failure.Need(engine.ReadAll)
 	s := &scene{in: in, err: object{failureType, in.Failure, nil}, result: object{resultType, in.Failure, nil}}
 	s.vars.scene = s
 	return s

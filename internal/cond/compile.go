@@ -251,7 +251,7 @@ func (c *Compiler) boolean(e *Expr) value[bool] {
 	case OpField:
 		switch e.Name {
 		case "err.timeout":
-			return field(func(in *engine.Input) bool { return in.Failure.Timeout })
+			return field(func(in *engine.Input) bool { return timeout(in) })
 		case "idempotent":
 			return field(func(in *engine.Input) bool { return in.Idempotent })
 		}
@@ -389,18 +389,18 @@ func (c *Compiler) equality(e *Expr) value[bool] {
 		same = equal(c.boolean(a), c.boolean(b))
 	case "int":
 		if want, ok := b.Value.(int64); ok && isStatus(a) && b.Op == OpLiteral {
-			status := int(want)
+			other := int(want)
 			if e.Name == "!=" {
-				return field(func(in *engine.Input) bool { return in.Failure.Status != status })
+				return field(func(in *engine.Input) bool { return status(in) != other })
 			}
-			return field(func(in *engine.Input) bool { return in.Failure.Status == status })
+			return field(func(in *engine.Input) bool { return status(in) == other })
 		}
 		same = equal(c.integer(a), c.integer(b))
 	case "double":
 		same = equal(c.double(a), c.double(b))
 	case "string":
 		if want, ok := b.Value.(string); ok && b.Op == OpLiteral && a.Op == OpField && a.Name == "err.code" && e.Name == "==" {
-			return field(func(in *engine.Input) bool { return in.Failure.Code == want })
+			return field(func(in *engine.Input) bool { return code(in) == want })
 		}
 		same = equal(c.text(a), c.text(b))
 	case "duration":
@@ -453,13 +453,13 @@ func (c *Compiler) order(e *Expr) value[bool] {
 func statusOrder(op string, limit int) value[bool] {
 	switch op {
 	case "<":
-		return field(func(in *engine.Input) bool { return in.Failure.Status < limit })
+		return field(func(in *engine.Input) bool { return status(in) < limit })
 	case "<=":
-		return field(func(in *engine.Input) bool { return in.Failure.Status <= limit })
+		return field(func(in *engine.Input) bool { return status(in) <= limit })
 	case ">":
-		return field(func(in *engine.Input) bool { return in.Failure.Status > limit })
+		return field(func(in *engine.Input) bool { return status(in) > limit })
 	}
-	return field(func(in *engine.Input) bool { return in.Failure.Status >= limit })
+	return field(func(in *engine.Input) bool { return status(in) >= limit })
 }
 
 func ordered[T int64 | float64 | string | time.Duration](op string, a, b value[T]) value[bool] {
@@ -529,7 +529,7 @@ func statusIn(list []int64) value[bool] {
 		}
 	}
 	return field(func(in *engine.Input) bool {
-		s := uint(in.Failure.Status)
+		s := uint(status(in))
 		return s < 640 && set[s/64]>>(s%64)&1 != 0
 	})
 }
@@ -628,27 +628,27 @@ func (c *Compiler) has(e *Expr) value[bool] {
 	}
 	switch name := recordField(e.Name); name {
 	case "status":
-		return field(func(in *engine.Input) bool { return in.Failure.Status != 0 })
+		return field(func(in *engine.Input) bool { return status(in) != 0 })
 	case "code":
-		return field(func(in *engine.Input) bool { return in.Failure.Code != "" })
+		return field(func(in *engine.Input) bool { return code(in) != "" })
 	case "kind":
-		return field(func(in *engine.Input) bool { return kindOf(in.Failure.Kind) != "unknown" })
+		return field(func(in *engine.Input) bool { return kindOf(kind(in)) != "unknown" })
 	case "message":
-		return field(func(in *engine.Input) bool { return in.Failure.Message != "" })
+		return field(func(in *engine.Input) bool { return message(in) != "" })
 	case "type":
-		return field(func(in *engine.Input) bool { return in.Failure.Type != "" })
+		return field(func(in *engine.Input) bool { return typeName(in) != "" })
 	case "timeout":
-		return field(func(in *engine.Input) bool { return in.Failure.Timeout })
+		return field(func(in *engine.Input) bool { return timeout(in) })
 	case "retry_after":
-		return field(func(in *engine.Input) bool { return in.Failure.HasRetryAfter })
+		return field(func(in *engine.Input) bool { return hasRetryAfter(in) })
 	case "headers":
-		return field(func(in *engine.Input) bool { return len(in.Failure.Headers) > 0 })
+		return field(func(in *engine.Input) bool { return len(headers(in)) > 0 })
 	case "phase":
-		return field(func(in *engine.Input) bool { return phaseOf(in.Failure.Phase) != "unknown" })
+		return field(func(in *engine.Input) bool { return phaseOf(phase(in)) != "unknown" })
 	case "marker":
-		return field(func(in *engine.Input) bool { return in.Failure.Marker != engine.NoClass })
+		return field(func(in *engine.Input) bool { return marker(in) != engine.NoClass })
 	case "causes":
-		return field(func(in *engine.Input) bool { return len(in.Failure.Causes) > 0 })
+		return field(func(in *engine.Input) bool { return len(causes(in)) > 0 })
 	case "attr":
 		return constant(true)
 	default:
@@ -688,8 +688,9 @@ func (c *Compiler) exists(e *Expr) value[bool] {
 	if condition.pure != nil {
 		holds := condition.pure
 		return field(func(in *engine.Input) bool {
-			for i := range in.Failure.Causes {
-				if in.Scratch.Cause = &in.Failure.Causes[i]; holds(in) {
+			causes := causes(in)
+			for i := range causes {
+				if in.Scratch.Cause = &causes[i]; holds(in) {
 					return true
 				}
 			}
@@ -699,8 +700,9 @@ func (c *Compiler) exists(e *Expr) value[bool] {
 	holds := condition.try()
 	return value[bool]{risky: func(in *engine.Input) (bool, error) {
 		var first error
-		for i := range in.Failure.Causes {
-			in.Scratch.Cause = &in.Failure.Causes[i]
+		causes := causes(in)
+		for i := range causes {
+			in.Scratch.Cause = &causes[i]
 			switch is, err := holds(in); {
 			case err != nil:
 				if first == nil {
@@ -772,7 +774,7 @@ func (c *Compiler) integer(e *Expr) value[int64] {
 	case OpField:
 		switch e.Name {
 		case "err.status", "result.status":
-			return field(func(in *engine.Input) int64 { return int64(in.Failure.Status) })
+			return field(func(in *engine.Input) int64 { return int64(status(in)) })
 		case "cause.status":
 			return field(func(in *engine.Input) int64 { return int64(in.Scratch.Cause.Status) })
 		case "attempt":
@@ -813,7 +815,7 @@ func (c *Compiler) integerCall(e *Expr) value[int64] {
 	case e.Name == "size" && e.Args[0].Type == "map":
 		return one(c.entries(e.Args[0]), func(m map[string]string) int64 { return int64(len(m)) })
 	case e.Name == "size" && e.Args[0].Op == OpField && recordField(e.Args[0].Name) == "causes":
-		return field(func(in *engine.Input) int64 { return int64(len(in.Failure.Causes)) })
+		return field(func(in *engine.Input) int64 { return int64(len(causes(in))) })
 	case e.Name == "size" && e.Args[0].Type == "list":
 		return one(c.texts(e.Args[0]), func(l []string) int64 { return int64(len(l)) })
 	case e.Name == "int" && e.Args[0].Type == "int":
@@ -920,7 +922,7 @@ func (c *Compiler) duration(e *Expr) value[time.Duration] {
 	case OpField:
 		switch e.Name {
 		case "err.retry_after", "result.retry_after":
-			return field(func(in *engine.Input) time.Duration { return in.Failure.RetryAfter })
+			return field(func(in *engine.Input) time.Duration { return retryAfter(in) })
 		case "elapsed":
 			return field(func(in *engine.Input) time.Duration { return in.Elapsed })
 		case "remaining":
@@ -991,17 +993,17 @@ func (c *Compiler) textField(e *Expr) value[string] {
 	}
 	switch recordField(e.Name) {
 	case "code":
-		return field(func(in *engine.Input) string { return in.Failure.Code })
+		return field(func(in *engine.Input) string { return code(in) })
 	case "kind":
-		return field(func(in *engine.Input) string { return kindOf(in.Failure.Kind) })
+		return field(func(in *engine.Input) string { return kindOf(kind(in)) })
 	case "message":
-		return field(func(in *engine.Input) string { return in.Failure.Message })
+		return field(func(in *engine.Input) string { return message(in) })
 	case "type":
-		return field(func(in *engine.Input) string { return in.Failure.Type })
+		return field(func(in *engine.Input) string { return typeName(in) })
 	case "phase":
-		return field(func(in *engine.Input) string { return phaseOf(in.Failure.Phase) })
+		return field(func(in *engine.Input) string { return phaseOf(phase(in)) })
 	case "marker":
-		return field(func(in *engine.Input) string { return in.Failure.Marker.String() })
+		return field(func(in *engine.Input) string { return marker(in).String() })
 	}
 	return attribute[string](c, e)
 }
@@ -1079,7 +1081,7 @@ func isHeaders(e *Expr) bool {
 func (c *Compiler) entries(e *Expr) value[map[string]string] {
 	switch {
 	case e.Op == OpField && recordField(e.Name) == "headers":
-		return field(func(in *engine.Input) map[string]string { return in.Failure.Headers })
+		return field(func(in *engine.Input) map[string]string { return headers(in) })
 	case e.Op == OpField:
 		return attribute[map[string]string](c, e)
 	case e.Op == OpVar:

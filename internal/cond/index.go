@@ -22,13 +22,14 @@ type index struct {
 	code     []uint64            // of all other codes
 	kinds    map[string][]uint64
 	kind     []uint64
+	narrows  []uint64 // rules that some code or kind rules out: only before these is it worth to look at them
 }
 
 const maxStatus = 599
 
 // row is the set for the failure's status.
 func (x *index) row(in *engine.Input) []uint64 {
-	if s := uint(in.Failure.Status); s <= maxStatus {
+	if s := uint(status(in)); s <= maxStatus {
 		return x.rows[x.statuses[s]]
 	}
 	return x.all
@@ -38,14 +39,14 @@ func (x *index) row(in *engine.Input) []uint64 {
 func (x *index) word(in *engine.Input, w int) uint64 {
 	mask := ^uint64(0)
 	if x.codes != nil {
-		set, ok := x.codes[in.Failure.Code]
+		set, ok := x.codes[code(in)]
 		if !ok {
 			set = x.code
 		}
 		mask = set[w]
 	}
 	if x.kinds != nil {
-		set, ok := x.kinds[kindOf(in.Failure.Kind)]
+		set, ok := x.kinds[kindOf(kind(in))]
 		if !ok {
 			set = x.kind
 		}
@@ -94,7 +95,18 @@ func newIndex(rules []*Rule) *index {
 	}
 	x.codes, x.code = named(func(f *facet) *names { return &f.codes })
 	x.kinds, x.kind = named(func(f *facet) *names { return &f.kinds })
+	x.narrows = setOf(func(f *facet) bool { return f.codes.narrow() || f.kinds.narrow() })
 	return x
+}
+
+// narrow reports whether some value rules the condition out.
+func (n *names) narrow() bool {
+	for _, possible := range n.possible {
+		if !possible {
+			return true
+		}
+	}
+	return !n.others
 }
 
 // A facet says with which values of single fields a condition may hold or err.

@@ -68,10 +68,13 @@ func (l *List) First(in *engine.Input) (first int, errors []engine.RuleError) {
 	in.Scratch = engine.Scratch{}
 	x := l.index()
 	for w, mask := range x.row(in) {
-		if mask != 0 {
-			mask &= x.word(in, w)
-		}
+		narrowed := false
 		for mask != 0 {
+			if lowest := mask & -mask; !narrowed && x.narrows[w]&lowest != 0 {
+				mask &= x.word(in, w)
+				narrowed = true
+				continue
+			}
 			i := w*64 + bits.TrailingZeros64(mask)
 			mask &= mask - 1
 			holds, err := l.rules[i].When.Test(in)
@@ -103,7 +106,7 @@ func (r *Rule) hint(in *engine.Input, v *engine.Verdict) {
 		v.Errors = appendError(v.Errors, r.ID, fmt.Errorf("retry_after: %w", err))
 	case d < 0:
 		v.Errors = appendError(v.Errors, r.ID, negativeHint(d))
-	case d > 0 || in.Failure.HasRetryAfter:
+	case d > 0 || hasRetryAfter(in):
 		v.RetryAfter, v.HasRetryAfter = d, true
 	}
 }
