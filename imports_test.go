@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"interp":              {"dsl", "engine", "github.com/google/cel-go", "internal/cond"},
 	"internal/cond":       {"engine"},
 	"internal/leak":       {},
+	"internal/proof":      {"engine", "."},
 	"internal/virtual":    {"engine"},
 	"internal/load":       {"dsl", "schema", "interp", "engine"},
 	"internal/scenario":   {"dsl", "interp", "engine", "internal/virtual"},
