@@ -1,6 +1,7 @@
 package cond
 
 import (
+	"strings"
 	"time"
 
 	"github.com/redress-policy/redress/engine"
@@ -66,4 +67,27 @@ func causes(in *engine.Input) []engine.CauseRecord {
 func marker(in *engine.Input) engine.Class {
 	in.Failure.Need(engine.ReadMarker)
 	return in.Failure.Marker
+}
+
+// recordField is the name of a field of err or result, "" for others.
+func recordField(path string) string {
+	record, name, _ := strings.Cut(path, ".")
+	if record != "err" && record != "result" {
+		return ""
+	}
+	return name
+}
+
+func kindOf(k engine.Kind) string {
+	if k == "" {
+		return string(engine.UnknownKind)
+	}
+	return string(k)
+}
+
+func phaseOf(p engine.Phase) string {
+	if p == "" {
+		return string(engine.PhaseUnknown)
+	}
+	return string(p)
 }
