@@ -28,6 +28,8 @@ type (
 	Option = engine.Option
 	// An Observer is told of events.
 	Observer = engine.Observer
+	// A CallObserver is an observer that is told of the start and the end of calls too.
+	CallObserver = engine.CallObserver
 	// ObserverFunc makes an Observer of a function.
 	ObserverFunc = engine.ObserverFunc
 	// An Event is one thing that happened during a call.

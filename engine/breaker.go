@@ -123,6 +123,20 @@ func (b *Breaker) Spec() BreakerSpec {
 // long ago its recovery time has passed: that call makes it half-open.
 func (b *Breaker) State() State { return State(b.word.Load() & 3) }
 
+// Times returns how long the circuit has been open, and how long half-open, from when the
+// breaker was made to now. The rest of the time it was closed. An open circuit whose
+// recovery time has passed counts as open until a call comes.
+func (b *Breaker) Times(now time.Time) (open, halfOpen time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := &b.circuit
+	spent := c.spent
+	if c.state != Closed {
+		spent[c.state] += max(0, now.Sub(c.epoch.zero)-c.since)
+	}
+	return spent[Open], spent[HalfOpen]
+}
+
 // admit asks for a place. The ticket of an admitted call must be given to settle,
 // once; the change is to be reported by the caller.
 func (b *Breaker) admit(now time.Time) (t ticket, c change, ok bool) {
@@ -189,6 +203,8 @@ type circuit struct {
 	generation uint64 // transitions so far: results of an older generation are void
 	epoch      epoch
 	opened     time.Duration
+	since      time.Duration    // when it came into its state
+	spent      [3]time.Duration // in each state, up to then
 	all        ring
 	byClass    [classCount]*ring // nil without a threshold of its own
 
@@ -219,7 +235,7 @@ func (c *circuit) admit(now time.Time) (ticket, change, bool) {
 		if at-c.opened < c.spec.RecoveryTimeout {
 			return ticket{}, change{}, false
 		}
-		moved = c.move(HalfOpen)
+		moved = c.move(HalfOpen, at)
 	case HalfOpen:
 		if c.probing && !c.expired(at) {
 			return ticket{}, change{}, false
@@ -243,7 +259,7 @@ func (c *circuit) settle(t ticket, v verdict, class Class, now time.Time) change
 	case Closed:
 		if counts && c.count(at, class) {
 			c.opened = at
-			return c.move(Open)
+			return c.move(Open, at)
 		}
 	case HalfOpen:
 		return c.settleProbe(t, v, counts, at)
@@ -264,7 +280,7 @@ func (c *circuit) settleProbe(t ticket, v verdict, counts bool, at time.Duration
 		return change{}
 	case counts:
 		c.opened = at
-		return c.move(Open)
+		return c.move(Open, at)
 	}
 	c.all.clear()
 	for _, r := range c.byClass {
@@ -272,7 +288,7 @@ func (c *circuit) settleProbe(t ticket, v verdict, counts bool, at time.Duration
 			r.clear()
 		}
 	}
-	return c.move(Closed)
+	return c.move(Closed, at)
 }
 
 // count adds a failure and reports whether a threshold is reached.
@@ -288,8 +304,10 @@ func (c *circuit) count(at time.Duration, class Class) bool {
 
 func (c *circuit) expired(at time.Duration) bool { return at-c.probeSince >= c.spec.ProbeTimeout }
 
-func (c *circuit) move(to State) change {
+func (c *circuit) move(to State, at time.Duration) change {
 	moved := change{from: c.state, to: to}
+	c.spent[c.state] += at - c.since
+	c.since = at
 	c.state = to
 	c.generation++
 	moved.sequence = c.generation

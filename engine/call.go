@@ -84,7 +84,9 @@ type call struct {
 	callerLimited  bool
 	stepwise       bool // retries are handed out as states, see Step
 	admitted       bool // the breaker's ticket is not yet given back
+	watched        bool // a CallObserver was told of the start
 	inOperation    bool
+	began          time.Time    // the last attempt
 	attempt        *lazyContext // of the last attempt
 
 	reason    StopReason // NotStopped until the call ends
@@ -155,6 +157,7 @@ func (c *call) random() float64 {
 
 // enter asks everybody who can refuse the call before its first attempt.
 func (c *call) enter() bool {
+	c.tellCallObservers(c.settings.observer, startOfCall)
 	if !c.mayGoOn() {
 		return false
 	}
@@ -235,6 +238,7 @@ func (c *call) startAttempt() context.Context {
 		c.attempt.cancel()
 	}
 	c.session.attempts++
+	c.began = c.now
 	deadline := c.session.deadline
 	if timeout := c.policy.spec.AttemptTimeout; timeout > 0 {
 		if own := c.now.Add(timeout); own.Before(deadline) {
@@ -543,6 +547,9 @@ func (c *call) close() {
 	if c.admitted {
 		c.settle(neutral)
 	}
+	if c.watched {
+		c.tellCallObservers(c.settings.observer, endOfCall)
+	}
 }
 
 // eventOf is the last event of a call, by why it ended.
@@ -593,6 +600,9 @@ func (c *call) emit(e Event) {
 	e.Time, e.Elapsed = c.now, c.now.Sub(c.session.start)
 	e.Policy, e.Operation, e.Revision = c.policy.spec.Name, c.session.operation, c.policy.spec.Revision
 	e.Labels, e.Attempt = c.settings.labels, c.session.attempts
+	if e.Kind == AttemptEnd {
+		e.Took = c.now.Sub(c.began)
+	}
 	if c.settings.timeline {
 		kept := e
 		if !c.settings.timelineErrors {
@@ -602,6 +612,55 @@ func (c *call) emit(e Event) {
 	}
 	if c.settings.observer != nil {
 		c.policy.observe(c.ctx, c.settings.observer, e)
+	}
+}
+
+type edge bool
+
+const (
+	startOfCall edge = true
+	endOfCall   edge = false
+)
+
+// tellCallObservers tells o of the start or the end of the call if it is a CallObserver,
+// and those that it joins.
+func (c *call) tellCallObservers(o Observer, at edge) {
+	switch o := o.(type) {
+	case nil:
+	case fanOut:
+		for _, one := range o {
+			c.tellCallObservers(one, at)
+		}
+	case CallObserver:
+		c.watched = true
+		if at == startOfCall {
+			c.startCall(o)
+		} else {
+			c.endCall(o)
+		}
+	}
+}
+
+func (c *call) startCall(o CallObserver) {
+	defer c.containObserver()
+	e := Event{
+		Time: c.now, Elapsed: c.now.Sub(c.session.start), Policy: c.policy.spec.Name, Operation: c.session.operation,
+		Revision: c.policy.spec.Revision, Labels: c.settings.labels, Attempt: c.session.attempts,
+	}
+	if ctx := o.StartCall(c.ctx, e); ctx != nil {
+		c.ctx = ctx
+	}
+}
+
+func (c *call) endCall(o CallObserver) {
+	defer c.containObserver()
+	o.EndCall(c.ctx)
+}
+
+// containObserver, deferred, ends a panic of an observer.
+func (c *call) containObserver() {
+	if recover() != nil {
+		c.policy.counters.observerPanics.Add(1)
 	}
 }
 

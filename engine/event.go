@@ -141,6 +141,7 @@ type Event struct {
 	Strategy  string // name of the strategy that chose the sleep
 	Cause     Cause
 	Decision  Decision      // of attempt_end
+	Took      time.Duration // of attempt_end: how long the attempt took
 	Sleep     time.Duration // before the next attempt; of retry, scheduled and attempt_end
 	Reason    StopReason    // of events that end the call, and their attempt_end
 	Note      string        // why, where the reason alone does not say; bounded text made of policy words and durations
@@ -156,6 +157,20 @@ type Event struct {
 // changes nothing for the call. Observers should be quick: the call waits.
 type Observer interface {
 	Observe(ctx context.Context, e Event)
+}
+
+// A CallObserver is an observer that needs to know which events belong to one call, or
+// that gives calls something to carry, such as a span: it is asked before a call does
+// anything. An observer that wraps another hands both methods on; [Observers] does.
+type CallObserver interface {
+	Observer
+	// StartCall returns the context that the call goes on under: ctx, or one that comes
+	// from it. The operation's context comes from it, and every event of the call is told
+	// with it. e says which call it is; its kind is EventNone.
+	StartCall(ctx context.Context, e Event) context.Context
+	// EndCall is called once for every StartCall, with the context of the call, when
+	// nothing more will be told of it, however it ended: also if the operation panicked.
+	EndCall(ctx context.Context)
 }
 
 // ObserverFunc makes an Observer of a function.
