@@ -137,6 +137,18 @@ func (b *Breaker) Times(now time.Time) (open, halfOpen time.Duration) {
 	return spent[Open], spent[HalfOpen]
 }
 
+// RetryIn returns for how long the breaker will go on refusing calls, as seen at now: of
+// an open one what is left of its recovery time; 0 if it is closed, if the next call
+// would be the probe, or if a probe is on its way, of which nobody knows how it ends.
+func (b *Breaker) RetryIn(now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.circuit.state != Open {
+		return 0
+	}
+	return max(b.circuit.spec.RecoveryTimeout-(b.circuit.epoch.at(now)-b.circuit.opened), 0)
+}
+
 // admit asks for a place. The ticket of an admitted call must be given to settle,
 // once; the change is to be reported by the caller.
 func (b *Breaker) admit(now time.Time) (t ticket, c change, ok bool) {

@@ -51,13 +51,43 @@ func run[T any](c *call, fn func(context.Context) (T, error)) (v T) {
 		ctx := c.startAttempt()
 		var err error
 		v, err = fn(ctx)
-		if err == nil && c.policy.spec.ClassifyResult != nil {
-			again = c.judgeResult(v)
+		if err == nil && c.looksAtResults() {
+			again = c.judgeResult(v, resultError(c, v))
 		} else {
 			again = c.judgeError(err)
 		}
+		if again {
+			v = suspend(c, v)
+			again = c.sleep()
+		}
 	}
 	return v
+}
+
+// looksAtResults reports whether a value without an error may be a failure.
+func (c *call) looksAtResults() bool {
+	return c.policy.spec.ClassifyResult != nil || c.settings.resultError != nil
+}
+
+// resultError asks the function of WithResultError.
+func resultError[T any](c *call, v T) (err error) {
+	f, ok := c.settings.resultError.(func(T) error)
+	if !ok || f == nil {
+		return nil
+	}
+	defer c.containHook("a result error function panicked")
+	return f(v)
+}
+
+// suspend has the function of WithSuspend exchange a value before the call waits.
+func suspend[T any](c *call, v T) (kept T) {
+	f, ok := c.settings.suspend.(func(T) T)
+	if !ok || f == nil {
+		return v
+	}
+	kept = v
+	defer c.containHook("a suspend function panicked")
+	return f(v)
 }
 
 // discard gives a value that the caller will not get to the function of WithDiscard.
@@ -93,6 +123,7 @@ type call struct {
 	note      string
 	selector  string
 	strategy  string
+	pause     time.Duration // before the next attempt, once it has been decided
 	nextDelay time.Duration
 	ended     error // context.Cause of the caller's context, if that ended the call
 	timeline  Timeline
@@ -224,6 +255,15 @@ func (c *call) aborts() (yes bool) {
 	return c.settings.abort(c.ctx)
 }
 
+// replayable asks the function of WithReplayable.
+func (c *call) replayable() (yes bool) {
+	if c.settings.replayable == nil {
+		return true
+	}
+	defer c.containHook("the replayable function panicked, which counts as no")
+	return c.settings.replayable()
+}
+
 // containHook, deferred, ends a panic of a function that the caller gave, and reports it.
 func (c *call) containHook(note string) {
 	if v := recover(); v != nil {
@@ -286,24 +326,44 @@ func (c *call) judgeError(err error) (again bool) {
 	return c.goOn(c.fail(r, j, CauseError, err, ended))
 }
 
-// judgeResult goes on after an attempt that returned a value and no error.
-func (c *call) judgeResult(value any) (again bool) {
+// judgeResult goes on after an attempt that returned a value and no error. The rules for
+// results are asked first; of what they do not know, failure, if there is one, is
+// classified as an error is.
+func (c *call) judgeResult(value any, failure error) (again bool) {
 	c.inOperation = false
-	if silent := c.policy.spec.SilentResult; silent != nil && resultGiven(value) == nil && c.policy.spec.ResultAttributes == nil && silent(resultStatus(value)) {
+	if c.policy.spec.ClassifyResult != nil && !c.silent(value) {
+		c.readClock()
+		r := takeRecord()
+		r.input = c.session.input(c.now)
+		r.failure.beginResult(&r.source, value, c.policy.spec.ResultAttributes, c.now)
+		j, faults := c.policy.judgeResult(&r.input, &r.failure)
+		c.reportAll(faults)
+		if j.class != NoClass {
+			return c.failResult(r, j, nil)
+		}
+		r.giveBack()
+	}
+	if failure == nil {
 		return c.succeed()
 	}
 	c.readClock()
 	r := takeRecord()
 	r.input = c.session.input(c.now)
-	r.failure.beginResult(&r.source, value, c.policy.spec.ResultAttributes, c.now)
-	j, faults := c.policy.judgeResult(&r.input, &r.failure)
+	r.failure.begin(&r.source, failure, c.policy.spec.Attributes, c.now, maxInner)
+	j, faults := c.policy.judgeError(&r.input, &r.failure)
 	c.reportAll(faults)
-	if j.class == NoClass {
-		r.giveBack()
-		return c.succeed()
-	}
+	return c.failResult(r, j, failure)
+}
+
+// silent reports whether the rules for results are known to say nothing of value.
+func (c *call) silent(value any) bool {
+	silent := c.policy.spec.SilentResult
+	return silent != nil && resultGiven(value) == nil && c.policy.spec.ResultAttributes == nil && silent(resultStatus(value))
+}
+
+func (c *call) failResult(r *record, j judgement, err error) (again bool) {
 	c.attempt.release() // the value may yet be what the caller gets
-	return c.goOn(c.fail(r, j, CauseResult, nil, c.callerEnded()))
+	return c.goOn(c.fail(r, j, CauseResult, err, c.callerEnded()))
 }
 
 // A record is what rules are shown of one attempt. Records are used again: neither the
@@ -323,12 +383,14 @@ func (r *record) giveBack() {
 	records.Put(r)
 }
 
-// goOn does what was decided after a failed attempt.
+// goOn does what was decided after a failed attempt. It returns true if the call is to
+// sleep and then try again.
 func (c *call) goOn(d decision) (again bool) {
 	if d.reason != NotStopped {
 		return c.finish(d.reason)
 	}
-	return c.sleep(d.sleep)
+	c.pause = d.sleep
+	return true
 }
 
 // succeed ends the call. What time it is matters only to those who are told, and to a
@@ -356,6 +418,7 @@ func (c *call) fail(r *record, j judgement, cause Cause, err error, ended StopRe
 	case c.aborts():
 		d.reason = Aborted
 	default:
+		c.session.notReplayable = c.session.notReplayable || !c.replayable()
 		d = c.session.respond(&r.input, j, c.now, c.random())
 		c.reportAll(d.faults)
 	}
@@ -459,9 +522,15 @@ func (c *call) askSleepHandler(info SleepInfo) (action SleepAction) {
 }
 
 // sleep waits before the next attempt, and reports whether there may be one.
-func (c *call) sleep(d time.Duration) (again bool) {
-	c.session.slept(d)
-	err := c.wait(d)
+func (c *call) sleep() (again bool) {
+	if c.settings.suspend != nil {
+		if c.readClock(); c.session.late(c.now, c.pause) {
+			c.note = "the time ran out before the sleep began"
+			return c.finish(DeadlineExceeded)
+		}
+	}
+	c.session.slept(c.pause)
+	err := c.wait(c.pause)
 	c.note = ""
 	if err != nil {
 		return c.finish(c.endedBy(err))

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -21,7 +22,7 @@ type Error struct {
 	Elapsed   time.Duration
 	NextDelay time.Duration // of SCHEDULED: when to go on
 	Note      string        // why, where the reason alone does not say
-	Err       error         // the operation's last error; nil if it returned none
+	Err       error         // the operation's last error, or that of WithResultError; nil if there was none
 	Ended     error         // context.Cause of the caller's context, if that ended the call
 }
 
@@ -60,6 +61,18 @@ func (e *Error) Unwrap() []error {
 		wrapped = append(wrapped, e.Ended)
 	}
 	return wrapped
+}
+
+// Timeout reports whether what it wraps is a timeout. It is what [net.Error] and
+// [net/url.Error] ask for.
+func (e *Error) Timeout() bool {
+	for _, err := range e.Unwrap() {
+		var t interface{ Timeout() bool }
+		if errors.As(err, &t) && t.Timeout() {
+			return true
+		}
+	}
+	return false
 }
 
 func plural(n int, noun string) string {

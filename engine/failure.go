@@ -124,7 +124,8 @@ type ResultExtractor func(value any) map[string]any
 //     chain knows them; the outermost counts.
 //   - Phase is not_sent only if every branch of the chain that says anything says
 //     so, and sent if any of them was answered. Whatever failed while dialling is
-//     not_sent, and so is an error whose method SafeToRetry returns true (pgx).
+//     not_sent, and so is an error whose method SafeToRetry returns true (pgx). An error
+//     with a method FailurePhase() Phase answers for all that it wraps.
 //   - Type is that of the first error which is not a mere wrapper: those of fmt and
 //     errors, and markers, are.
 //
@@ -194,10 +195,15 @@ func (f *Failure) readInner(inner *Error, x Extractor, now time.Time, depth int)
 	}
 }
 
-// readRetryAfter takes the hint from the Retry-After header, if there is one.
+// readRetryAfter takes the hint from the Retry-After header, if there is one, or else
+// from the rate limit fields.
 func (f *Failure) readRetryAfter(now time.Time) {
 	value, ok := f.Headers["retry-after"]
 	if !ok {
+		f.RetryAfter, f.HasRetryAfter = rateLimitReset(f.Headers)
+		return
+	}
+	if f.RetryAfter, f.HasRetryAfter = longestOf(value); f.HasRetryAfter {
 		return
 	}
 	if date, ok := parseDate(f.Headers["date"]); ok {

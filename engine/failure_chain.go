@@ -135,11 +135,16 @@ func (c chain) phase() Phase {
 	branch := make([]int, len(c))
 	seen := [saysSent + 1]bool{}
 	for i, l := range c {
-		branch[i] = l.evidence()
-		if p := l.parent; p >= 0 && c[p].what.settled {
+		word, known := phaseKnown(l.err)
+		switch p := l.parent; {
+		case p >= 0 && c[p].what.settled:
 			branch[i], c[i].what.settled = branch[p], true
-		} else if p >= 0 {
-			branch[i] = max(branch[i], branch[p])
+		case known:
+			branch[i], c[i].what.settled = word, true
+		case p >= 0:
+			branch[i] = max(l.evidence(), branch[p])
+		default:
+			branch[i] = l.evidence()
 		}
 		if l.leaf {
 			seen[branch[i]] = true
@@ -152,6 +157,26 @@ func (c chain) phase() Phase {
 		return NotSent
 	}
 	return PhaseUnknown
+}
+
+// A phased error knows the phase of the failure that it wraps better than that does: a
+// client that watched the connection adds it. Otherwise it says nothing, and rules do
+// not see it.
+type phased interface{ FailurePhase() Phase }
+
+func phaseKnown(err error) (evidence int, ok bool) {
+	defer contain()
+	e, ok := err.(phased)
+	if !ok {
+		return noEvidence, false
+	}
+	switch e.FailurePhase() {
+	case NotSent:
+		return saysNotSent, true
+	case Sent:
+		return saysSent, true
+	}
+	return saysUnknown, true
 }
 
 // safeToRetry asks what pgconn's errors know: true promises that nothing was sent.
@@ -238,7 +263,7 @@ func (c chain) causes() []CauseRecord {
 
 func isMarker(err error) bool {
 	switch err.(type) {
-	case *markedError, *abortError:
+	case *markedError, *abortError, phased:
 		return true
 	}
 	return false

@@ -149,7 +149,7 @@ func (s *shape) noteName(t reflect.Type) {
 // mereWrapper reports whether errors of type t only add words, or a marker, to the
 // errors that they wrap.
 func mereWrapper(t reflect.Type) bool {
-	if t == reflect.TypeFor[*markedError]() || t == reflect.TypeFor[*abortError]() {
+	if t == reflect.TypeFor[*markedError]() || t == reflect.TypeFor[*abortError]() || t.Implements(reflect.TypeFor[phased]()) {
 		return true
 	}
 	if !t.Implements(reflect.TypeFor[interface{ Unwrap() error }]()) && !t.Implements(reflect.TypeFor[interface{ Unwrap() []error }]()) {

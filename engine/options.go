@@ -32,6 +32,9 @@ const (
 	optBeforeSleep
 	optSleepHandler
 	optDiscard
+	optSuspend
+	optResultError
+	optReplayable
 )
 
 // WithOperation names what the call does ("payments.charge"): rules see it as `op`,
@@ -96,6 +99,32 @@ func WithSleepHandler(handler func(ctx context.Context, info SleepInfo) SleepAct
 // operation returns a T. If discard panics, nothing changes.
 func WithDiscard[T any](discard func(T)) Option { return Option{kind: optDiscard, value: discard} }
 
+// WithSuspend gives a function for values that hold something which is better given back
+// while the call waits, such as a connection. It is given the value of each attempt that
+// failed and is to be followed by another one, before the call waits; what it returns
+// takes the value's place, and is what the caller gets if the call ends during the wait.
+// Its time counts against the deadline. It has effect on calls whose operation returns
+// a T. If suspend panics, the value stays.
+func WithSuspend[T any](suspend func(T) T) Option { return Option{kind: optSuspend, value: suspend} }
+
+// WithResultError has failure say which values are failures, for operations that return
+// an answer of every kind without an error, as HTTP clients do. It is asked of every
+// value that came without an error. An error that it returns is classified by the rules
+// for errors, unless a rule for results knows the value; nil means that these rules alone
+// decide. The failure's cause is a result: the value is kept, its context lives, and the
+// caller gets it if the call gives up; the error is [Outcome.LastErr]. It has effect on
+// calls whose operation returns a T. If failure panics, that counts as nil.
+func WithResultError[T any](failure func(T) error) Option {
+	return Option{kind: optResultError, value: failure}
+}
+
+// WithReplayable asks replayable after each failure whether the operation can be run
+// again. False stops the call with NOT_REPLAYABLE, where nothing else stops it before;
+// so does a panic.
+func WithReplayable(replayable func() bool) Option {
+	return Option{kind: optReplayable, value: replayable}
+}
+
 // A SleepInfo is what is known when a retry has been decided.
 type SleepInfo struct {
 	Policy    string
@@ -137,6 +166,9 @@ type settings struct {
 	beforeSleep    func(context.Context, SleepInfo)
 	sleepHandler   func(context.Context, SleepInfo) SleepAction
 	discard        any // a func(T) for the call's T
+	suspend        any // a func(T) T
+	resultError    any // a func(T) error
+	replayable     func() bool
 	notIdempotent  bool
 	notReplayable  bool
 	timeline       bool
@@ -177,5 +209,11 @@ func (s *settings) set(o *Option) {
 		s.sleepHandler, _ = o.value.(func(context.Context, SleepInfo) SleepAction)
 	case optDiscard:
 		s.discard = o.value
+	case optSuspend:
+		s.suspend = o.value
+	case optResultError:
+		s.resultError = o.value
+	case optReplayable:
+		s.replayable, _ = o.value.(func() bool)
 	}
 }

@@ -13,7 +13,7 @@ type Outcome[T any] struct {
 	Class   Class
 	Rule    string // "default" or "marker" if no rule held
 	Cause   Cause
-	LastErr error // what the operation returned; nil for results
+	LastErr error // what the operation returned; of results what WithResultError said, or nil
 
 	Selector  string // id of the select rule that chose a strategy after the last failure, if one did
 	Strategy  string // name of the strategy asked after the last failure

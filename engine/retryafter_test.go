@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -82,4 +83,37 @@ func FuzzParseRetryAfter(f *testing.F) {
 			t.Errorf("%q: waits longer the later it is: %v, then %v", value, after, later)
 		}
 	})
+}
+
+func TestRateLimitFieldsAreAHintWhereThereIsNoRetryAfter(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		header http.Header
+		want   time.Duration
+		ok     bool
+	}{
+		{"three fields, used up", http.Header{"Ratelimit-Limit": {"100"}, "Ratelimit-Remaining": {"0"}, "Ratelimit-Reset": {"30"}}, 30 * time.Second, true},
+		{"three fields, with parameters", http.Header{"Ratelimit-Remaining": {"0"}, "Ratelimit-Reset": {"30;x=1"}}, 30 * time.Second, true},
+		{"three fields, something remains", http.Header{"Ratelimit-Remaining": {"3"}, "Ratelimit-Reset": {"30"}}, 0, false},
+		{"no reset", http.Header{"Ratelimit-Remaining": {"0"}}, 0, false},
+		{"a reset alone", http.Header{"Ratelimit-Reset": {"30"}}, 0, false},
+		{"one field of version 07", http.Header{"Ratelimit": {"limit=100, remaining=0, reset=31"}}, 31 * time.Second, true},
+		{"one field of version 07, something remains", http.Header{"Ratelimit": {"limit=100, remaining=7, reset=31"}}, 0, false},
+		{"a quota of version 08", http.Header{"Ratelimit": {`"default";r=0;t=32`}}, 32 * time.Second, true},
+		{"quotas, one used up", http.Header{"Ratelimit": {`"minute";r=0;t=33, "day";r=500;t=900`}}, 33 * time.Second, true},
+		{"quotas in fields of their own, two used up", http.Header{"Ratelimit": {`"minute";r=0;t=33`, `"day";r=0;t=900`}}, 15 * time.Minute, true},
+		{"a quota of which nobody knows when", http.Header{"Ratelimit": {`"default";r=0`}}, 0, false},
+		{"garbage", http.Header{"Ratelimit": {"soon"}}, 0, false},
+		{"Retry-After beside them", http.Header{"Retry-After": {"7"}, "Ratelimit-Remaining": {"0"}, "Ratelimit-Reset": {"30"}}, 7 * time.Second, true},
+		{"Retry-After that cannot be read beside them", http.Header{"Retry-After": {"soon"}, "Ratelimit-Remaining": {"0"}, "Ratelimit-Reset": {"30"}}, 0, false},
+		{"Retry-After twice", http.Header{"Retry-After": {"2", "3"}}, 3 * time.Second, true},
+		{"other names", http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"30"}}, 0, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			f := ResultOf(&http.Response{StatusCode: 429, Header: row.header})
+			if f.RetryAfter != row.want || f.HasRetryAfter != row.ok {
+				t.Errorf("a hint of %v, %v; want %v, %v", f.RetryAfter, f.HasRetryAfter, row.want, row.ok)
+			}
+		})
+	}
 }
