@@ -3,148 +3,114 @@ package interp
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
+	"github.com/redress-policy/redress/internal/ir"
 )
 
 // Build makes engine policies, in the order of the documents, with breakers, budgets
 // and strategies that are new: policies that name the same breaker or budget share
 // it among themselves, and with nobody else. The program must be free of errors.
-func (p *Program) Build() []*engine.Policy {
-	b := newBuilder()
-	all := make([]*engine.Policy, len(p.policies))
-	for i, policy := range p.policies {
-		all[i] = b.build(policy)
+func (p *Program) Build() []*engine.Policy { return built(p.IR(), p.opts) }
+
+// IR returns the policies as plain data. The program must be free of errors.
+func (p *Program) IR() *ir.Set {
+	set := &ir.Set{}
+	for _, policy := range p.policies {
+		set.Policies = append(set.Policies, policy.plain())
+	}
+	return set
+}
+
+// built makes engine policies of what the documents' checks have passed.
+func built(set *ir.Set, opts Options) []*engine.Policy {
+	all, err := set.Build(opts)
+	if err != nil {
+		panic(fmt.Sprintf("interp: a checked document was refused: %v", err))
 	}
 	return all
 }
 
-type builder struct {
-	breakers map[string]*engine.Breaker
-	budgets  map[string]*engine.Budget
+// lists makes the lists of a policy's rules, each when it is first asked for.
+func (p *Policy) lists() {
+	p.classify = sync.OnceValue(func() *ir.List { return listOf(p.rules) })
+	p.classifyResult = sync.OnceValue(func() *ir.List { return listOf(p.results) })
+	p.choose = sync.OnceValue(func() *ir.List { return listOf(p.selectors) })
+	p.plain = sync.OnceValue(p.translate)
+	p.spec = sync.OnceValue(func() engine.Spec {
+		return built(&ir.Set{Policies: []*ir.Policy{p.plain()}}, p.opts)[0].Spec()
+	})
 }
 
-func newBuilder() *builder {
-	return &builder{breakers: map[string]*engine.Breaker{}, budgets: map[string]*engine.Budget{}}
-}
-
-// must is for what the documents' checks have made impossible.
-func must[T any](x T, err error) T {
-	if err != nil {
-		panic(fmt.Sprintf("interp: a checked document was refused: %v", err))
+// translate says what the policy is, defaults left out.
+func (p *Policy) translate() *ir.Policy {
+	written := &p.doc.Policy.Retry
+	made := &ir.Policy{
+		Name:           p.Name(),
+		Revision:       p.revision,
+		Deadline:       written.Deadline.V,
+		AttemptTimeout: written.AttemptTimeout.V,
+		MaxAttempts:    written.MaxAttempts.V,
+		DefaultClass:   classNamed(p.doc.Policy.DefaultClass),
+		Strategy:       strategy(written.Strategy),
+		Classify:       p.classify(),
+		ClassifyResult: p.classifyResult(),
+		Select:         p.choose(),
+		Breaker:        p.breaker,
+		Budget:         p.budget,
 	}
-	return x
-}
-
-func (b *builder) build(p *Policy) *engine.Policy {
-	written := p.doc.Policy
-	spec := engine.Spec{
-		Name:             p.Name(),
-		Revision:         p.revision,
-		Deadline:         written.Retry.Deadline.V,
-		AttemptTimeout:   written.Retry.AttemptTimeout.V,
-		MaxAttempts:      written.Retry.MaxAttempts.V,
-		Lazy:             true,
-		Classes:          map[engine.Class]engine.ClassSpec{},
-		Classify:         p.classify().Decide,
-		Observer:         p.opts.Observer,
-		Attributes:       p.opts.Attributes,
-		ResultAttributes: p.opts.ResultAttributes,
+	for _, op := range p.doc.Policy.Operations.V {
+		made.Operations = append(made.Operations, op.V)
 	}
-	for _, op := range written.Operations.V {
-		spec.Operations = append(spec.Operations, op.V)
+	if written.MaxUnknownAttempts.Set {
+		made.MaxUnknownAttempts = max(written.MaxUnknownAttempts.V, 1)
 	}
-	if written.Retry.MaxUnknownAttempts.Set {
-		spec.MaxUnknownAttempts = max(written.Retry.MaxUnknownAttempts.V, 1)
-	}
-	spec.DefaultClass, _ = engine.ParseClass(written.DefaultClass.V)
-	if len(p.results) > 0 {
-		spec.ClassifyResult, spec.SilentResult = p.classifyResult().Decide, p.classifyResult().Silent
-	}
-	spec.Strategy = p.strategy(written.Retry.Strategy)
-	for _, c := range written.Retry.Classes {
-		class, _ := engine.ParseClass(c.Class.V)
-		one := engine.ClassSpec{Strategy: p.strategy(c.Strategy)}
+	for _, c := range written.Classes {
+		one := ir.Class{Class: classNamed(c.Class), Strategy: strategy(c.Strategy)}
 		if c.MaxAttempts.Set {
 			one.MaxAttempts = max(c.MaxAttempts.V, 1)
 		}
-		spec.Classes[class] = one
+		made.Classes = append(made.Classes, one)
 	}
-	spec.Select, spec.Selectable = p.selection()
-	spec.Breaker = b.breaker(p)
-	spec.Budget = b.budget(p)
-	return must(engine.New(spec))
+	for _, s := range p.selectors {
+		made.Selected = append(made.Selected, strategy(s.strategy))
+	}
+	return made
 }
 
-// selection builds the select function and the strategies that it may pick.
-func (p *Policy) selection() (engine.SelectFunc, []engine.Strategy) {
-	if len(p.selectors) == 0 {
-		return nil, nil
-	}
-	strategies := make([]engine.Strategy, len(p.selectors))
-	for i, s := range p.selectors {
-		strategies[i] = p.strategy(s.strategy)
-	}
-	list := p.choose()
-	return func(in *engine.Input) (picked engine.Selection) {
-		first, errors := list.First(in)
-		picked.Errors = errors
-		if first >= 0 {
-			picked.Strategy, picked.Rule = strategies[first], p.selectors[first].id
-		}
-		return picked
-	}, strategies
+func classNamed(name dsl.Value[string]) engine.Class {
+	class, _ := engine.ParseClass(name.V)
+	return class
 }
 
-func (b *builder) breaker(p *Policy) *engine.Breaker {
-	if p.breaker == nil {
+func breaker(name string, written *dsl.CircuitBreaker) *ir.Breaker {
+	if written == nil { // of a document that is wrong
 		return nil
 	}
-	if made := b.breakers[p.breaker.name]; made != nil {
-		return made
-	}
-	written := p.breaker.breaker
-	spec := engine.BreakerSpec{
-		Name:             p.breaker.name,
+	made := &ir.Breaker{
+		Name:             name,
 		FailureThreshold: written.FailureThreshold.V,
 		Window:           written.Window.V,
 		RecoveryTimeout:  written.RecoveryTimeout.V,
 		ProbeTimeout:     written.ProbeTimeout.V,
-		ClassThresholds:  map[engine.Class]int{},
 	}
 	for _, name := range written.TripOn.V {
-		class, _ := engine.ParseClass(name.V)
-		spec.TripOn = append(spec.TripOn, class)
+		made.TripOn = append(made.TripOn, classNamed(name))
 	}
 	for _, t := range written.ClassThresholds {
-		class, _ := engine.ParseClass(t.Class.V)
-		spec.ClassThresholds[class] = t.Threshold.V
+		made.ClassThresholds = append(made.ClassThresholds, ir.Threshold{Class: classNamed(t.Class), Calls: t.Threshold.V})
 	}
-	if spec.Name == "" {
-		spec.Name = p.Name()
-		return must(engine.NewBreaker(spec))
-	}
-	b.breakers[spec.Name] = must(engine.NewBreaker(spec))
-	return b.breakers[spec.Name]
+	return made
 }
 
-func (b *builder) budget(p *Policy) *engine.Budget {
-	if p.budget == nil {
+func budget(name string, written *dsl.Budget) *ir.Budget {
+	if written == nil {
 		return nil
 	}
-	if made := b.budgets[p.budget.name]; made != nil {
-		return made
-	}
-	written := p.budget.budget
-	spec := engine.BudgetSpec{Name: p.budget.name, MaxRetries: written.MaxRetries.V, Window: written.Window.V}
-	if spec.Name == "" {
-		spec.Name = p.Name()
-		return must(engine.NewBudget(spec))
-	}
-	b.budgets[spec.Name] = must(engine.NewBudget(spec))
-	return b.budgets[spec.Name]
+	return &ir.Budget{Name: name, MaxRetries: written.MaxRetries.V, Window: written.Window.V}
 }
 
 // orNone is the engine's way to write a zero where zero means the default.
@@ -155,36 +121,16 @@ func orNone(v dsl.Value[time.Duration]) time.Duration {
 	return v.V
 }
 
-// strategy builds a strategy; nil for one that is not written.
-func (p *Policy) strategy(s *dsl.Strategy) engine.Strategy {
+// strategy translates a strategy; nil for one that is not written.
+func strategy(s *dsl.Strategy) *ir.Strategy {
 	if s == nil {
 		return nil
 	}
-	switch s.Name.V {
-	case "decorrelated_jitter":
-		return engine.DecorrelatedJitter{Base: s.Base.V, Max: s.Max.V}
-	case "equal_jitter":
-		return engine.EqualJitter{Base: s.Base.V, Max: s.Max.V}
-	case "full_jitter":
-		return engine.FullJitter{Base: s.Base.V, Max: s.Max.V}
-	case "token_backoff":
-		return engine.TokenBackoff{Base: s.Base.V, Max: s.Max.V}
-	case "exponential":
-		return engine.Exponential{Base: s.Base.V, Max: s.Max.V, Factor: s.Factor.V}
-	case "linear":
-		return engine.Linear{Base: s.Base.V, Step: orNone(s.Step), Max: s.Max.V}
-	case "constant":
-		return engine.Constant{Wait: s.Delay.V}
-	case "retry_after_or":
-		return engine.RetryAfterOr{Fallback: p.strategy(s.Fallback), Jitter: orNone(s.Jitter), Cap: s.Cap.V}
-	case "adaptive":
-		return &engine.Adaptive{Fallback: p.strategy(s.Fallback), Window: s.Window.V, TargetSuccess: s.TargetSuccess.V, MinMultiplier: s.MinMultiplier.V, MaxMultiplier: s.MaxMultiplier.V}
-	case "immediate":
-		return engine.Immediate{}
-	case "stop":
-		return engine.StopStrategy{}
+	return &ir.Strategy{
+		Kind: s.Name.V, Base: s.Base.V, Max: s.Max.V, Step: orNone(s.Step), Delay: s.Delay.V, Jitter: orNone(s.Jitter), Cap: s.Cap.V,
+		Window: s.Window.V, Factor: s.Factor.V, TargetSuccess: s.TargetSuccess.V, MinMultiplier: s.MinMultiplier.V, MaxMultiplier: s.MaxMultiplier.V,
+		Func: s.Func.V, Fallback: strategy(s.Fallback),
 	}
-	return p.opts.Strategies[s.Func.V]
 }
 
 // strategies checks that functions which the policy names are registered.

@@ -12,22 +12,17 @@ import (
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
-	"github.com/redress-policy/redress/internal/cond"
+	"github.com/redress-policy/redress/internal/ir"
 )
 
 // Options give policies what their documents cannot say themselves.
-type Options struct {
-	Strategies map[string]engine.Strategy // by the name that `func` uses
-	Observer   engine.Observer            // of every policy; may be nil
-	Attributes engine.Extractor           // of err.attr, for every policy; may be nil
-
-	ResultAttributes engine.ResultExtractor // of result.attr, for every policy; may be nil
-}
+type Options = ir.Options
 
 // A Program is a compiled set. It is immutable and safe for use by many goroutines.
 type Program struct {
 	policies    []*Policy
 	classifiers []*Classifier
+	opts        Options
 }
 
 // A Policy is a compiled policy, from which Program.Build makes engine policies.
@@ -41,20 +36,14 @@ type Policy struct {
 	declared  attributes      // by the policy and the classifiers that it uses
 	untyped   map[string]bool // attributes whose declaration is wrong
 	opts      Options
-	breaker   *shared // nil without one
-	budget    *shared
+	breaker   *ir.Breaker // nil without one
+	budget    *ir.Budget
 	deadline  time.Duration
+	plain     func() *ir.Policy
 	spec      func() engine.Spec // of an engine policy built for Explain, defaults filled in
 
-	// The lists as functions, made when they are first asked for.
-	classify, classifyResult, choose func() *cond.List
-}
-
-// A shared is a breaker or budget: one of its own, or one that several policies name.
-type shared struct {
-	name    string // "" for one of its own
-	breaker *dsl.CircuitBreaker
-	budget  *dsl.Budget
+	// The rules without CEL, made when they are first asked for.
+	classify, classifyResult, choose func() *ir.List
 }
 
 // attributes are the declared types by name.
@@ -149,8 +138,8 @@ func NewCompiler(opts Options) *Compiler {
 // Compile compiles a set as the function Compile does. What is wrong with documents of
 // the library is reported too.
 func (k *Compiler) Compile(set *dsl.Set) (*Program, dsl.Diagnostics) {
-	c := &setCompiler{set: set, shared: k, opts: k.opts, packs: map[string]*pack{}}
-	program := &Program{}
+	c := &setCompiler{set: set, shared: k, opts: k.opts, packs: map[string]*pack{}, breakers: map[string]*ir.Breaker{}, budgets: map[string]*ir.Budget{}}
+	program := &Program{opts: k.opts}
 	for doc := range set.All() {
 		switch name := doc.Name; {
 		case doc.Classifier == nil || !name.Set:
@@ -185,6 +174,9 @@ type setCompiler struct {
 	packs   map[string]*pack
 	found   dsl.Diagnostics
 	builtIn bool // the set is that of the built-in packs
+
+	breakers map[string]*ir.Breaker // that policies share, by name
+	budgets  map[string]*ir.Budget
 }
 
 func (c *setCompiler) report(at dsl.Range, code dsl.Code, help, format string, args ...any) {
@@ -219,10 +211,7 @@ func (c *setCompiler) policy(doc *dsl.Document) *Policy {
 	if written.Retry.Deadline.Set {
 		p.deadline = written.Retry.Deadline.V
 	}
-	p.spec = sync.OnceValue(func() engine.Spec { return newBuilder().build(p).Spec() })
-	p.classify = sync.OnceValue(func() *cond.List { return listOf(p.rules) })
-	p.classifyResult = sync.OnceValue(func() *cond.List { return listOf(p.results) })
-	p.choose = sync.OnceValue(func() *cond.List { return listOf(p.selectors) })
+	p.lists()
 	uses := []*dsl.Document{doc}
 	exprs, err := newCompiler(written.Attributes, written.Vars)
 	if err != nil {
@@ -246,40 +235,55 @@ func (c *setCompiler) policy(doc *dsl.Document) *Policy {
 		c.knownPolicy(name)
 	}
 	c.strategies(written)
-	p.breaker = resolve(c, written.CircuitBreaker, "CircuitBreaker", "circuit breaker", &uses, func(s *shared, d *dsl.Document, inline *dsl.CircuitBreaker) {
-		if s.breaker = inline; d != nil {
-			s.breaker = d.Breaker
-		}
-	})
-	p.budget = resolve(c, written.Retry.Budget, "Budget", "budget", &uses, func(s *shared, d *dsl.Document, inline *dsl.Budget) {
-		if s.budget = inline; d != nil {
-			s.budget = d.Budget
-		}
-	})
+	p.breaker = c.circuitBreaker(p.Name(), written.CircuitBreaker, &uses)
+	p.budget = c.budget(p.Name(), written.Retry.Budget, &uses)
 	c.found = append(c.found, exprs.found...)
 	p.revision = revisionOf(uses)
 	return p
 }
 
-// resolve follows a reference to a shared thing.
-func resolve[T any](c *setCompiler, ref dsl.Ref[T], kind, what string, uses *[]*dsl.Document, take func(*shared, *dsl.Document, *T)) *shared {
-	switch {
-	case !ref.Set:
-		return nil
-	case ref.Inline != nil:
-		s := &shared{}
-		take(s, nil, ref.Inline)
-		return s
+// circuitBreaker is the policy's own breaker, or the one of that name, nil without.
+func (c *setCompiler) circuitBreaker(policy string, ref dsl.Ref[dsl.CircuitBreaker], uses *[]*dsl.Document) *ir.Breaker {
+	if ref.Inline != nil {
+		return breaker(policy, ref.Inline)
 	}
-	doc := c.set.Find(kind, ref.Name.V)
+	doc := c.resolve(ref.Name, ref.Set, "CircuitBreaker", "circuit breaker", uses)
 	if doc == nil {
-		c.missing(ref.Name, what, c.set.Names(kind))
+		return nil
+	}
+	if c.breakers[ref.Name.V] == nil {
+		c.breakers[ref.Name.V] = breaker(ref.Name.V, doc.Breaker)
+	}
+	return c.breakers[ref.Name.V]
+}
+
+// budget is the policy's own budget, or the one of that name, nil without.
+func (c *setCompiler) budget(policy string, ref dsl.Ref[dsl.Budget], uses *[]*dsl.Document) *ir.Budget {
+	if ref.Inline != nil {
+		return budget(policy, ref.Inline)
+	}
+	doc := c.resolve(ref.Name, ref.Set, "Budget", "budget", uses)
+	if doc == nil {
+		return nil
+	}
+	if c.budgets[ref.Name.V] == nil {
+		c.budgets[ref.Name.V] = budget(ref.Name.V, doc.Budget)
+	}
+	return c.budgets[ref.Name.V]
+}
+
+// resolve finds the document that a policy refers to, nil if it refers to none.
+func (c *setCompiler) resolve(name dsl.Value[string], set bool, kind, what string, uses *[]*dsl.Document) *dsl.Document {
+	if !set {
+		return nil
+	}
+	doc := c.set.Find(kind, name.V)
+	if doc == nil {
+		c.missing(name, what, c.set.Names(kind))
 		return nil
 	}
 	*uses = append(*uses, doc)
-	s := &shared{name: ref.Name.V}
-	take(s, doc, nil)
-	return s
+	return doc
 }
 
 // revisionOf is a short digest of the texts of documents.

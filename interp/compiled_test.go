@@ -46,9 +46,8 @@ func TestCompiledConditionsComeToWhatCELComesTo(t *testing.T) {
 			made.found = nil
 			continue // too deep, too costly
 		}
-		l := &lowering{cond.NewCompiler(), map[*Node]*cond.Expr{}}
-		expr := l.expr(p, p.tree())
-		fast, other := l.compiler.Condition(expr)
+		l := &lowering{vars: map[*Node]*cond.Expr{}}
+		fast, other := cond.NewCompiler().Condition(l.expr(p, p.tree()))
 		if other != nil {
 			continue
 		}
@@ -385,7 +384,7 @@ func TestCompiledListsDecideAsOneRuleAfterAnother(t *testing.T) {
 			}
 			rules = append(rules, r)
 		}
-		list := listOf(rules)
+		list := functionsOf(listOf(rules))
 		for range 40 {
 			in := g.input()
 			want := oneAfterAnother(rules, in)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
-	"github.com/redress-policy/redress/internal/cond"
+	"github.com/redress-policy/redress/internal/ir"
 )
 
 // An Explanation says what a policy makes of one failure or result.
@@ -110,8 +110,8 @@ func (e *Explanation) judge(p *Policy, in *engine.Input) {
 }
 
 // classify asks a list of rules, and reports whether one held.
-func (e *Explanation) classify(rules []*rule, list *cond.List, in *engine.Input) bool {
-	v := list.Decide(in)
+func (e *Explanation) classify(rules []*rule, list *ir.List, in *engine.Input) bool {
+	v := functionsOf(list).Decide(in)
 	s := newScene(in)
 	for _, r := range rules {
 		trace := RuleTrace{ID: r.id, BuiltIn: r.builtIn, When: r.when.expr.Text, Matched: r.id == v.Rule, Error: errorOf(v.Errors, r.id), Parts: r.when.parts(s)}

@@ -7,36 +7,40 @@ import (
 
 	"github.com/google/cel-go/common/types"
 
+	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
 	"github.com/redress-policy/redress/internal/cond"
+	"github.com/redress-policy/redress/internal/ir"
 )
 
-// A lowering makes compiled lists of rules.
+// A lowering takes from programs what is needed to evaluate them without CEL.
 type lowering struct {
-	compiler *cond.Compiler
-	vars     map[*Node]*cond.Expr // definitions, which all that read them share
+	vars  map[*Node]*cond.Expr // definitions, which all rules of a list that read them share
+	nodes map[*cond.Expr]*Node // what expressions were made of; nil if nobody will ask
 }
 
-// listOf compiles rules in order. What cannot be compiled runs on cel-go.
-func listOf(rules []*rule) *cond.List {
-	l := &lowering{cond.NewCompiler(), map[*Node]*cond.Expr{}}
-	list := make([]*cond.Rule, len(rules))
+// listOf lowers rules in order. Those that read no vars are the same in all lists.
+func listOf(rules []*rule) *ir.List {
+	l := &lowering{vars: map[*Node]*cond.Expr{}}
+	list := make([]*ir.Rule, len(rules))
 	for i, r := range rules {
-		list[i] = l.rule(r)
+		if r.readsVars() {
+			list[i] = l.rule(r)
+			continue
+		}
+		r.once.Do(func() { r.lowered = l.rule(r) })
+		list[i] = r.lowered
 	}
-	return cond.NewList(list)
+	return ir.NewList(list)
 }
 
-// rule compiles a rule; those that read no vars are compiled once for all lists.
-func (l *lowering) rule(r *rule) *cond.Rule {
-	if !r.readsVars() {
-		r.once.Do(func() {
-			own := &lowering{cond.NewCompiler(), nil}
-			r.compiled = own.compile(r)
-		})
-		return r.compiled
+// functionsOf makes functions of a list; what cannot be compiled runs on cel-go.
+func functionsOf(l *ir.List) *cond.List {
+	list, err := l.Compile()
+	if err != nil {
+		panic(fmt.Sprintf("interp: %v", err))
 	}
-	return l.compile(r)
+	return list
 }
 
 func (r *rule) readsVars() bool {
@@ -46,48 +50,45 @@ func (r *rule) readsVars() bool {
 
 func (p *program) readsVars() bool { return len(p.vars) > 0 && strings.Contains(p.expr.Text, "vars") }
 
-func (l *lowering) compile(r *rule) *cond.Rule {
-	made := &cond.Rule{ID: r.id, Class: r.class}
-	made.When, made.Expr = l.condition(r.when)
+func (l *lowering) rule(r *rule) *ir.Rule {
+	made := &ir.Rule{ID: r.id, Class: r.class, When: l.expr(r.when, r.when.tree()), CEL: celRule{r}}
+	if r.written.Source != nil {
+		at := r.written.Position()
+		made.Place = ir.Place{File: r.written.Source.Name, Line: at.Line, Column: at.Column}
+	}
 	if r.hint != nil {
-		made.Hint = l.hint(r.hint)
+		made.RetryAfter = l.expr(r.hint, r.hint.tree())
 	}
 	return made
 }
 
-// condition compiles a condition, and returns what the index may know of it.
-func (l *lowering) condition(p *program) (cond.Condition, *cond.Expr) {
-	if compiles {
-		expr := l.expr(p, p.tree())
-		if made, other := l.compiler.Condition(expr); other == nil {
-			return made, expr
-		}
+// A celRule evaluates a rule on cel-go.
+type celRule struct{ *rule }
+
+// When implements ir.Evaluator.
+func (r celRule) When(in *engine.Input) (bool, error) { return truth(r.when.eval(newScene(in))) }
+
+// RetryAfter implements ir.Evaluator.
+func (r celRule) RetryAfter(in *engine.Input) (time.Duration, error) {
+	switch v := r.hint.eval(newScene(in)).(type) {
+	case types.Duration:
+		return v.Duration, nil
+	case *types.Err:
+		return 0, v.Unwrap()
+	default:
+		return 0, fmt.Errorf("it came to %T", v)
 	}
-	return cond.Opaque(func(in *engine.Input) (bool, error) { return truth(p.eval(newScene(in))) }), nil
 }
 
-func (l *lowering) hint(p *program) *cond.Hint {
-	if compiles {
-		if made, other := l.compiler.Hint(l.expr(p, p.tree())); other == nil {
-			return &made
-		}
-	}
-	made := cond.OpaqueHint(func(in *engine.Input) (time.Duration, error) {
-		switch v := p.eval(newScene(in)).(type) {
-		case types.Duration:
-			return v.Duration, nil
-		case *types.Err:
-			return 0, v.Unwrap()
-		default:
-			return 0, fmt.Errorf("it came to %T", v)
-		}
-	})
-	return &made
-}
+// Always implements ir.Evaluator.
+func (celRule) Always() bool { return !compiles }
 
 // expr takes what is needed to evaluate it from a node.
 func (l *lowering) expr(p *program, n *Node) *cond.Expr {
 	e := &cond.Expr{Op: cond.Op(n.Op), Name: n.Name, Value: n.Value, Type: n.Type}
+	if l.nodes != nil {
+		l.nodes[e] = n
+	}
 	if _, name, ok := strings.Cut(n.Name, ".attr."); ok && n.Op != OpCall {
 		e.Attr = p.attrs[name]
 	}
@@ -105,9 +106,55 @@ func (l *lowering) definition(p *program, n *Node) *cond.Expr {
 	known := l.vars[n]
 	if known == nil {
 		known = l.expr(p, n)
-		if l.vars != nil {
-			l.vars[n] = known
-		}
+		l.vars[n] = known
 	}
 	return known
+}
+
+// A Fallback is an expression that only cel-go can evaluate.
+type Fallback struct {
+	Policy string
+	Rule   string
+	Text   string    // of the part that Go functions cannot be made of
+	Range  dsl.Range // where that stands
+}
+
+// Fallbacks returns the expressions of the policy's rules that only cel-go can evaluate.
+func (p *Policy) Fallbacks() []Fallback {
+	var all []Fallback
+	seen := map[dsl.Range]bool{}
+	for _, list := range [][]*rule{p.rules, p.results, p.selectors} {
+		for _, r := range list {
+			for _, f := range r.fallbacks() {
+				if f.Policy = p.Name(); !seen[f.Range] { // what several rules read through vars once
+					all = append(all, f)
+				}
+				seen[f.Range] = true
+			}
+		}
+	}
+	return all
+}
+
+func (r *rule) fallbacks() []Fallback {
+	l := &lowering{vars: map[*Node]*cond.Expr{}, nodes: map[*cond.Expr]*Node{}}
+	lowered, compiler := l.rule(r), cond.NewCompiler()
+	var all []Fallback
+	note := func(whole, other *cond.Expr) {
+		if other == nil {
+			return
+		}
+		n := l.nodes[other]
+		if n == nil {
+			n = l.nodes[whole]
+		}
+		all = append(all, Fallback{Rule: r.id, Text: oneLine(n.Range.Text()), Range: n.Range})
+	}
+	_, other := compiler.Condition(lowered.When)
+	note(lowered.When, other)
+	if lowered.RetryAfter != nil {
+		_, other = compiler.Hint(lowered.RetryAfter)
+		note(lowered.RetryAfter, other)
+	}
+	return all
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
-	"github.com/redress-policy/redress/internal/cond"
+	"github.com/redress-policy/redress/internal/ir"
 )
 
 // A rule is one rule of classify, classify_result or select, compiled.
@@ -25,8 +25,8 @@ type rule struct {
 
 	strategy *dsl.Strategy // of select
 
-	once     sync.Once
-	compiled *cond.Rule // guarded by once; of rules that read no vars
+	once    sync.Once
+	lowered *ir.Rule // guarded by once; of rules that read no vars
 }
 
 // An origin is where rules come from.
@@ -58,7 +58,7 @@ func (c *setCompiler) pack(name string) *pack {
 	}
 	shared := slices.Contains(c.set.Library, doc)
 	if shared {
-		if p := c.compiled(doc); p != nil {
+		if p := c.fromLibrary(doc); p != nil {
 			return p
 		}
 	}
@@ -85,9 +85,9 @@ func (c *setCompiler) pack(name string) *pack {
 	return p
 }
 
-// compiled returns a document of the library that was compiled for another part, with
+// fromLibrary returns a document of the library that was compiled for another part, with
 // those that it uses; nil if there is none.
-func (c *setCompiler) compiled(doc *dsl.Document) *pack {
+func (c *setCompiler) fromLibrary(doc *dsl.Document) *pack {
 	k := c.shared
 	k.mu.Lock()
 	made, ok := k.library[doc]

@@ -14,6 +14,7 @@ import (
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
 	"github.com/redress-policy/redress/internal/cond"
+	"github.com/redress-policy/redress/internal/ir"
 )
 
 // An Op is what a Node is.
@@ -124,12 +125,13 @@ func (p *provider) trees() map[string]*Node {
 	return all
 }
 
-func conditions(rules []*rule, compiled *cond.List, list string) []Condition {
+func conditions(rules []*rule, lowered *ir.List, list string) []Condition {
 	var all []Condition
+	functions := functionsOf(lowered).Rules()
 	for i, r := range rules {
 		c := Condition{
 			RuleInfo: RuleInfo{r.id, list, r.class, r.builtIn, r.written},
-			Pack:     r.pack, When: r.when.tree(), Strategy: r.strategy, when: r.when, compiled: compiled.Rules()[i].When,
+			Pack:     r.pack, When: r.when.tree(), Strategy: r.strategy, when: r.when, compiled: functions[i].When,
 		}
 		if r.hint != nil {
 			c.RetryAfter = r.hint.tree()

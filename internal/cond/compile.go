@@ -19,12 +19,19 @@ import (
 // A Compiler makes functions of the expressions of one list, among which it shares the
 // values of vars.
 type Compiler struct {
-	slots map[*Expr]int // of the definitions of vars
-	other *Expr         // the first part of the expression that it cannot make a function of
+	vars  map[varKey]any // values of the vars, of type value[T]
+	slots int            // that vars take in the scratch space
+	other *Expr          // the first part of the expression that it cannot make a function of
+}
+
+// A varKey is one var: two that are defined alike have errors of their own.
+type varKey struct {
+	name       string
+	definition *Expr
 }
 
 // NewCompiler returns a compiler for one list.
-func NewCompiler() *Compiler { return &Compiler{slots: map[*Expr]int{}} }
+func NewCompiler() *Compiler { return &Compiler{vars: map[varKey]any{}} }
 
 // unsupported notes a part that cannot be compiled. What is made around it is not used.
 func unsupported[T any](c *Compiler, e *Expr) value[T] {

@@ -6,6 +6,8 @@
 // errors and their texts included. Tests of package interp hold them to it.
 package cond
 
+import "slices"
+
 // An Op is what an Expr is.
 type Op uint8
 
@@ -30,4 +32,9 @@ type Expr struct {
 	Value any    // bool, int64, uint64, float64, string, time.Duration, engine.Class
 	Type  string // bool, int, uint, double, string, duration, class, list, map, optional or other
 	Attr  string // of fields that are attributes: the type that they are declared with
+}
+
+// ReadsVars reports whether a part of the expression, which may be nil, is a var.
+func (e *Expr) ReadsVars() bool {
+	return e != nil && (e.Op == OpVar || slices.ContainsFunc(e.Args, (*Expr).ReadsVars))
 }

@@ -7,22 +7,31 @@ import (
 )
 
 // variable evaluates what a var stands for, once for all rules of the list. Its errors say
-// which var it was, and its values are bounded, as estimates of cost go by that.
+// which var it was, and its values are bounded, as estimates of cost go by that. It is
+// compiled once, however many read it.
 func variable[T any](c *Compiler, e *Expr, compile func(*Expr) value[T], tooLarge func(T) error) value[T] {
-	definition := e.Args[0]
-	v := compile(definition)
-	if v.pure != nil && tooLarge == nil && len(definition.Args) == 0 {
+	key := varKey{e.Name, e.Args[0]}
+	if known, ok := c.vars[key].(value[T]); ok {
+		return known
+	}
+	v := remembered(c, e.Name, compile(e.Args[0]), len(e.Args[0].Args) == 0, tooLarge)
+	if c.other == nil {
+		c.vars[key] = v
+	}
+	return v
+}
+
+// remembered keeps the value of a var for the rules behind.
+func remembered[T any](c *Compiler, name string, v value[T], simple bool, tooLarge func(T) error) value[T] {
+	if v.pure != nil && tooLarge == nil && simple {
 		return v // a field or a literal is not worth remembering
 	}
-	slot, ok := c.slots[definition]
-	if !ok {
-		slot = len(c.slots)
-		c.slots[definition] = slot
-	}
+	slot := c.slots
+	c.slots++
 	if pure, ok := any(v.pure).(func(*engine.Input) bool); ok && pure != nil && tooLarge == nil && slot < 128 {
 		return any(rememberedBool(pure, slot)).(value[T])
 	}
-	get, name := v.try(), e.Name
+	get := v.try()
 	return value[T]{risky: func(in *engine.Input) (x T, err error) {
 		memo, _ := in.Scratch.Memo.(map[int]any)
 		switch known := memo[slot].(type) {
