@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,8 +24,15 @@ type Adaptive struct {
 	MinMultiplier float64       // at least 1; 0 means 1
 	MaxMultiplier float64       // at least MinMultiplier; 0 means 5, or MinMultiplier if that is more
 
-	mu     sync.Mutex
-	recent tally // guarded by mu
+	recent atomic.Pointer[memory] // nil until it is asked for, see memory
+}
+
+// A memory is what an adaptive strategy knows. It goes over to the one that takes its
+// place when a policy is reloaded.
+type memory struct {
+	mu    sync.Mutex
+	part  time.Duration // guarded by mu, like all below: how long one part of the window is
+	tally tally
 }
 
 // Name returns "adaptive".
@@ -32,9 +40,10 @@ func (a *Adaptive) Name() string { return "adaptive" }
 
 // Learn counts an attempt.
 func (a *Adaptive) Learn(now time.Time, ok bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.recent.add(now, a.part(), ok)
+	m := a.memory()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tally.add(now, m.part, ok)
 }
 
 // Delay implements Strategy.
@@ -47,9 +56,10 @@ func (a *Adaptive) Delay(in DelayInput) Delay {
 }
 
 func (a *Adaptive) multiplier(now time.Time) float64 {
-	a.mu.Lock()
-	rate := a.recent.failureRate(now, a.part())
-	a.mu.Unlock()
+	m := a.memory()
+	m.mu.Lock()
+	rate := m.tally.failureRate(now, m.part)
+	m.mu.Unlock()
 
 	lowest, highest := a.bounds()
 	tolerated := 1 - orNumber(a.TargetSuccess, 0.9)
@@ -62,6 +72,34 @@ func (a *Adaptive) multiplier(now time.Time) float64 {
 func (a *Adaptive) bounds() (lowest, highest float64) {
 	lowest = orNumber(a.MinMultiplier, 1)
 	return lowest, orNumber(a.MaxMultiplier, max(5, lowest))
+}
+
+func (a *Adaptive) memory() *memory {
+	if m := a.recent.Load(); m != nil {
+		return m
+	}
+	a.recent.CompareAndSwap(nil, &memory{part: a.part()})
+	return a.recent.Load()
+}
+
+// inherit takes over what another one knows, and divides it by this one's window. The
+// other, under which calls may still run, goes on with the same memory; copied says
+// that it should keep its own.
+func (a *Adaptive) inherit(other *Adaptive, copied bool) Carried {
+	m := other.memory()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var changes changes
+	changes.add("window", or(other.Window, 60*time.Second), or(a.Window, 60*time.Second))
+	if copied {
+		m = &memory{part: m.part, tally: m.tally}
+	}
+	if to := a.part(); to != m.part {
+		m.tally.resize(m.part, to)
+		m.part = to
+	}
+	a.recent.Store(m)
+	return changes.carried("adaptive", "")
 }
 
 // part is how long one part of the window is.

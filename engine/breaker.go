@@ -52,7 +52,7 @@ type BreakerSpec struct {
 // attempts. Policies that are given the same Breaker share it. It is safe for use by
 // many goroutines, starts no goroutine and no timer.
 type Breaker struct {
-	spec BreakerSpec
+	name string
 	// word mirrors generation and state of circuit, so that the calls of a closed
 	// circuit need no lock. Written under mu.
 	word atomic.Uint64
@@ -67,7 +67,7 @@ func NewBreaker(spec BreakerSpec) (*Breaker, error) {
 		return nil, fmt.Errorf("engine: circuit breaker %q: %w", spec.Name, err)
 	}
 	spec = spec.complete()
-	return &Breaker{spec: spec, circuit: newCircuit(spec)}, nil
+	return &Breaker{name: spec.Name, circuit: newCircuit(spec)}, nil
 }
 
 func (s BreakerSpec) check() error {
@@ -110,13 +110,61 @@ func (s BreakerSpec) complete() BreakerSpec {
 }
 
 // Name returns the breaker's name.
-func (b *Breaker) Name() string { return b.spec.Name }
+func (b *Breaker) Name() string { return b.name }
 
 // Spec returns what the breaker is made of, defaults filled in.
 func (b *Breaker) Spec() BreakerSpec {
-	spec := b.spec
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	spec := b.circuit.spec
 	spec.TripOn, spec.ClassThresholds = slices.Clone(spec.TripOn), maps.Clone(spec.ClassThresholds)
 	return spec
+}
+
+// Reconfigure gives the breaker other settings while calls run. It is no transition:
+// an open circuit stays open, for what remains of the old recovery time or of the new
+// one, whichever is less; a probe keeps its place, by the same rule. Failures that were
+// counted stay counted, and the next one is held against the new thresholds with them.
+// A class that gets a threshold of its own is counted from now on. The name must be the
+// same.
+func (b *Breaker) Reconfigure(spec BreakerSpec) (Carried, error) {
+	if err := spec.check(); err != nil {
+		return Carried{}, fmt.Errorf("engine: circuit breaker %q: %w", spec.Name, err)
+	}
+	if spec.Name != b.name {
+		return Carried{}, fmt.Errorf("engine: circuit breaker %q cannot become %q", b.name, spec.Name)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.circuit.reconfigure(spec.complete()), nil
+}
+
+// inherit takes over what other breakers know into this one, which must be new: all
+// their failures, and that it is open if one of them is. Probes on their way stay with
+// the breaker that let them through.
+func (b *Breaker) inherit(from []*Breaker) {
+	for _, other := range from {
+		was := other.history()
+		b.mu.Lock()
+		b.circuit.inherit(&was)
+		b.mirror()
+		b.mu.Unlock()
+	}
+}
+
+// history returns a copy of what is known.
+func (b *Breaker) history() circuit {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was := b.circuit
+	was.all = was.all.clone()
+	for class, r := range was.byClass {
+		if r != nil {
+			own := r.clone()
+			was.byClass[class] = &own
+		}
+	}
+	return was
 }
 
 // State returns the state. An open circuit stays open until a call comes, however
@@ -215,26 +263,77 @@ type circuit struct {
 	generation uint64 // transitions so far: results of an older generation are void
 	epoch      epoch
 	opened     time.Duration
+	recovery   time.Duration    // how long it refuses since then
 	since      time.Duration    // when it came into its state
 	spent      [3]time.Duration // in each state, up to then
 	all        ring
-	byClass    [classCount]*ring // nil without a threshold of its own
+	byClass    [classCount]*ring // nil if it never had a threshold of its own
 
 	probes     uint64 // numbers them
 	probing    bool   // the place is taken
 	probeSince time.Duration
+	probeFor   time.Duration // how long it keeps its place
 }
 
 func newCircuit(spec BreakerSpec) circuit {
-	c := circuit{spec: spec, all: ring{size: spec.FailureThreshold}}
+	var c circuit
+	c.configure(spec)
+	return c
+}
+
+// configure sets what follows from the spec alone. Rings never shrink: what a lower
+// threshold has no use for may be asked for again.
+func (c *circuit) configure(spec BreakerSpec) {
+	c.spec, c.trips = spec, [classCount]bool{}
+	c.all.grow(spec.FailureThreshold)
 	for _, class := range spec.TripOn {
 		c.trips[class] = true
 	}
 	for class, n := range spec.ClassThresholds {
 		c.trips[class] = true
-		c.byClass[class] = &ring{size: n}
+		if c.byClass[class] == nil {
+			c.byClass[class] = &ring{}
+		}
+		c.byClass[class].grow(n)
 	}
-	return c
+}
+
+func (c *circuit) reconfigure(spec BreakerSpec) Carried {
+	var changes changes
+	changes.add("failure_threshold", c.spec.FailureThreshold, spec.FailureThreshold)
+	changes.add("window", c.spec.Window, spec.Window)
+	changes.add("recovery_timeout", c.spec.RecoveryTimeout, spec.RecoveryTimeout)
+	changes.add("probe_timeout", c.spec.ProbeTimeout, spec.ProbeTimeout)
+	changes.add("trip_on", c.spec.TripOn, spec.TripOn)
+	changes.add("class_thresholds", c.spec.ClassThresholds, spec.ClassThresholds)
+	c.recovery = min(c.recovery, spec.RecoveryTimeout)
+	c.probeFor = min(c.probeFor, spec.ProbeTimeout)
+	c.configure(spec)
+	return changes.carried("circuit_breaker", spec.Name)
+}
+
+// inherit takes over what another circuit knows.
+func (c *circuit) inherit(was *circuit) {
+	if !was.epoch.began {
+		return
+	}
+	shift := c.epoch.adopt(&was.epoch)
+	c.all.merge(&was.all, shift)
+	for class, r := range was.byClass {
+		if r != nil && c.byClass[class] != nil {
+			c.byClass[class].merge(r, shift)
+		}
+	}
+	if was.state == Closed {
+		return
+	}
+	opened, recovery := was.opened+shift, min(was.recovery, c.spec.RecoveryTimeout)
+	if c.state == Closed {
+		c.move(Open, c.epoch.latest)
+	} else if recovery-(c.epoch.latest-opened) <= c.recovery-(c.epoch.latest-c.opened) {
+		return
+	}
+	c.opened, c.recovery = opened, recovery
 }
 
 func (c *circuit) admit(now time.Time) (ticket, change, bool) {
@@ -244,7 +343,7 @@ func (c *circuit) admit(now time.Time) (ticket, change, bool) {
 	case Closed:
 		return ticket{generation: c.generation}, change{}, true
 	case Open:
-		if at-c.opened < c.spec.RecoveryTimeout {
+		if at-c.opened < c.recovery {
 			return ticket{}, change{}, false
 		}
 		moved = c.move(HalfOpen, at)
@@ -254,7 +353,7 @@ func (c *circuit) admit(now time.Time) (ticket, change, bool) {
 		}
 	}
 	c.probes++
-	c.probing, c.probeSince = true, at
+	c.probing, c.probeSince, c.probeFor = true, at, c.spec.ProbeTimeout
 	return ticket{generation: c.generation, probe: c.probes}, moved, true
 }
 
@@ -270,8 +369,7 @@ func (c *circuit) settle(t ticket, v verdict, class Class, now time.Time) change
 	switch c.state {
 	case Closed:
 		if counts && c.count(at, class) {
-			c.opened = at
-			return c.move(Open, at)
+			return c.open(at)
 		}
 	case HalfOpen:
 		return c.settleProbe(t, v, counts, at)
@@ -291,8 +389,7 @@ func (c *circuit) settleProbe(t ticket, v verdict, counts bool, at time.Duration
 	case late || v == neutral:
 		return change{}
 	case counts:
-		c.opened = at
-		return c.move(Open, at)
+		return c.open(at)
 	}
 	c.all.clear()
 	for _, r := range c.byClass {
@@ -306,15 +403,20 @@ func (c *circuit) settleProbe(t ticket, v verdict, counts bool, at time.Duration
 // count adds a failure and reports whether a threshold is reached.
 func (c *circuit) count(at time.Duration, class Class) bool {
 	c.all.add(at)
-	reached := c.all.full(at, c.spec.Window)
-	if r := c.byClass[class]; r != nil {
-		r.add(at)
-		reached = reached || r.full(at, c.spec.Window)
+	reached := c.all.full(c.spec.FailureThreshold, at, c.spec.Window)
+	if n := c.spec.ClassThresholds[class]; n > 0 {
+		c.byClass[class].add(at)
+		reached = reached || c.byClass[class].full(n, at, c.spec.Window)
 	}
 	return reached
 }
 
-func (c *circuit) expired(at time.Duration) bool { return at-c.probeSince >= c.spec.ProbeTimeout }
+func (c *circuit) expired(at time.Duration) bool { return at-c.probeSince >= c.probeFor }
+
+func (c *circuit) open(at time.Duration) change {
+	c.opened, c.recovery = at, c.spec.RecoveryTimeout
+	return c.move(Open, at)
+}
 
 func (c *circuit) move(to State, at time.Duration) change {
 	moved := change{from: c.state, to: to}

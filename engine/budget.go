@@ -17,47 +17,103 @@ type BudgetSpec struct {
 // A Budget bounds the retries of all calls that share it: at most MaxRetries in any
 // Window. First attempts are free. It is safe for use by many goroutines.
 type Budget struct {
-	spec BudgetSpec
+	name string
 
 	mu    sync.Mutex
-	epoch epoch // guarded by mu
-	taken ring  // guarded by mu
+	spec  BudgetSpec // guarded by mu, like all below
+	epoch epoch
+	taken ring
 }
 
 // NewBudget makes a budget of which nothing is spent; its error names every field
 // that is wrong.
 func NewBudget(spec BudgetSpec) (*Budget, error) {
-	wrong := []error{notNegative(field{"Window", spec.Window})}
-	if spec.MaxRetries < 0 {
-		wrong = append(wrong, fmt.Errorf("MaxRetries is %d, must not be negative", spec.MaxRetries))
+	spec, err := spec.complete()
+	if err != nil {
+		return nil, err
+	}
+	return &Budget{name: spec.Name, spec: spec, taken: ring{capacity: spec.MaxRetries}}, nil
+}
+
+// complete checks the spec and fills the defaults in.
+func (s BudgetSpec) complete() (BudgetSpec, error) {
+	wrong := []error{notNegative(field{"Window", s.Window})}
+	if s.MaxRetries < 0 {
+		wrong = append(wrong, fmt.Errorf("MaxRetries is %d, must not be negative", s.MaxRetries))
 	}
 	if err := errors.Join(wrong...); err != nil {
-		return nil, fmt.Errorf("engine: budget %q: %w", spec.Name, err)
+		return s, fmt.Errorf("engine: budget %q: %w", s.Name, err)
 	}
-	spec.Window = or(spec.Window, 60*time.Second)
-	return &Budget{spec: spec, taken: ring{size: spec.MaxRetries}}, nil
+	s.Window = or(s.Window, 60*time.Second)
+	return s, nil
 }
 
 // Name returns the budget's name.
-func (b *Budget) Name() string { return b.spec.Name }
+func (b *Budget) Name() string { return b.name }
 
 // Spec returns what the budget is made of, defaults filled in.
-func (b *Budget) Spec() BudgetSpec { return b.spec }
+func (b *Budget) Spec() BudgetSpec {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.spec
+}
+
+// Reconfigure gives the budget other numbers while calls take from it. What was spent
+// stays spent: it is counted against the new numbers. The name must be the same. Of
+// retries that a smaller MaxRetries or a shorter Window did not need, nothing is known.
+func (b *Budget) Reconfigure(spec BudgetSpec) (Carried, error) {
+	spec, err := spec.complete()
+	if err != nil {
+		return Carried{}, err
+	}
+	if spec.Name != b.name {
+		return Carried{}, fmt.Errorf("engine: budget %q cannot become %q", b.name, spec.Name)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var changes changes
+	changes.add("max_retries", b.spec.MaxRetries, spec.MaxRetries)
+	changes.add("window", b.spec.Window, spec.Window)
+	b.spec = spec
+	b.taken.grow(spec.MaxRetries)
+	return changes.carried("budget", b.name), nil
+}
+
+// inherit counts what was spent of other budgets as spent of this one, which must be
+// new.
+func (b *Budget) inherit(from []*Budget) {
+	for _, other := range from {
+		epoch, taken := other.history()
+		if !epoch.began {
+			continue
+		}
+		b.mu.Lock()
+		shift := b.epoch.adopt(&epoch)
+		b.taken.merge(&taken, shift)
+		b.mu.Unlock()
+	}
+}
+
+func (b *Budget) history() (epoch, ring) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.epoch, b.taken.clone()
+}
 
 // Remaining returns how many retries the budget would grant at now.
 func (b *Budget) Remaining(now time.Time) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.spec.MaxRetries - b.taken.count(b.epoch.at(now), b.spec.Window)
+	return max(b.spec.MaxRetries-b.taken.count(b.epoch.at(now), b.spec.Window), 0)
 }
 
 // describe says in words that nothing is left.
 func (b *Budget) describe() string {
-	name := "the budget"
-	if b.spec.Name != "" {
-		name = "budget " + b.spec.Name
+	name, spec := "the budget", b.Spec()
+	if b.name != "" {
+		name = "budget " + b.name
 	}
-	return fmt.Sprintf("%s allows %d retries in any %v", name, b.spec.MaxRetries, b.spec.Window)
+	return fmt.Sprintf("%s allows %d retries in any %v", name, spec.MaxRetries, spec.Window)
 }
 
 // take spends one retry if there is one: check and taking are one step.
@@ -65,7 +121,7 @@ func (b *Budget) take(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	at := b.epoch.at(now)
-	if b.taken.full(at, b.spec.Window) {
+	if b.taken.full(b.spec.MaxRetries, at, b.spec.Window) {
 		return false
 	}
 	b.taken.add(at)

@@ -104,7 +104,7 @@ func discard[T any](c *call, v T) {
 // the stack of the goroutine that makes it.
 type call struct {
 	ctx      context.Context
-	policy   *Policy
+	policy   *revision
 	settings settings
 	session  session
 
@@ -130,16 +130,19 @@ type call struct {
 }
 
 func (c *call) begin(ctx context.Context, p *Policy, opts []Option) {
-	c.ctx, c.policy, c.settings = ctx, p, p.settings
+	c.ctx, c.policy, c.settings = ctx, p.current.Load(), p.settings
 	c.settings.apply(opts)
+	if !c.settings.observed {
+		c.settings.observer = c.policy.spec.Observer
+	}
 	c.readClock()
 	c.session = session{
-		policy:        p,
+		policy:        c.policy,
 		operation:     c.settings.operation,
 		notIdempotent: c.settings.notIdempotent,
 		notReplayable: c.settings.notReplayable,
 		start:         c.now,
-		deadline:      c.now.Add(p.spec.Deadline),
+		deadline:      c.now.Add(c.policy.spec.Deadline),
 	}
 	c.callerDeadline, c.callerLimited = ctx.Deadline()
 	if c.callerLimited && c.callerDeadline.Before(c.session.deadline) {
@@ -153,7 +156,7 @@ func (c *call) beginStep(ctx context.Context, p *Policy, state StepState, opts [
 	c.begin(ctx, p, opts)
 	c.stepwise = true
 	if state.Version == 0 {
-		c.session.deadline = c.now.Add(p.spec.Deadline)
+		c.session.deadline = c.now.Add(c.policy.spec.Deadline)
 		return nil
 	}
 	return c.session.resume(state, c.now)
@@ -192,8 +195,8 @@ func (c *call) enter() bool {
 	if !c.mayGoOn() {
 		return false
 	}
-	if c.session.attempts >= c.policy.spec.MaxAttempts { // of a state from under another revision
-		return c.finish(MaxAttemptsGlobal)
+	if c.session.attempts >= c.policy.spec.MaxAttempts {
+		return c.refuse()
 	}
 	b := c.policy.spec.Breaker
 	if b == nil {
@@ -206,6 +209,16 @@ func (c *call) enter() bool {
 	c.session.ticket, c.admitted = ticket, true
 	c.reportBreaker(moved)
 	return true
+}
+
+// refuse ends a call that may not make its first attempt: its state comes from under
+// a revision that allowed more of them, or its policy is none any more.
+func (c *call) refuse() bool {
+	if c.policy.spec.MaxAttempts > 0 {
+		return c.finish(MaxAttemptsGlobal)
+	}
+	c.session.last.err, c.note = ErrPolicyRemoved, "a reload removed the policy"
+	return c.finish(Aborted)
 }
 
 // mayGoOn looks at what can end a call between attempts: the caller's context, the
@@ -483,7 +496,7 @@ func (c *call) negotiate(d decision) StopReason {
 func (c *call) sleepInfo(d decision) SleepInfo {
 	s := &c.session
 	return SleepInfo{
-		Policy:    c.policy.Name(),
+		Policy:    c.policy.spec.Name,
 		Operation: s.operation,
 		Attempt:   s.attempts,
 		Class:     s.last.class,
@@ -733,7 +746,7 @@ func (c *call) containObserver() {
 	}
 }
 
-func (p *Policy) observe(ctx context.Context, o Observer, e Event) {
+func (p *revision) observe(ctx context.Context, o Observer, e Event) {
 	defer func() {
 		if recover() != nil {
 			p.counters.observerPanics.Add(1)

@@ -51,7 +51,7 @@ func recordFrom(r Recorded) (f *Failure) {
 
 // judgeError classifies a failed attempt. Rules are tried on the record, then on
 // those of the inner calls it came from; then a marker decides, then the default.
-func (p *Policy) judgeError(in *Input, record *Failure) (j judgement, faults []fault) {
+func (p *revision) judgeError(in *Input, record *Failure) (j judgement, faults []fault) {
 	defer func() { faults = withFault("the record of the failure is incomplete", record, faults) }()
 	if p.spec.Classify != nil {
 		for r := record; r != nil; r = r.Inner {
@@ -73,7 +73,7 @@ func (p *Policy) judgeError(in *Input, record *Failure) (j judgement, faults []f
 
 // judgeResult classifies the result of an attempt that returned no error: without a
 // rule that holds it is a success.
-func (p *Policy) judgeResult(in *Input, record *Failure) (judgement, []fault) {
+func (p *revision) judgeResult(in *Input, record *Failure) (judgement, []fault) {
 	in.Failure = record
 	j, faults := p.ask(p.spec.ClassifyResult, in)
 	return j, withFault("the record of the result is incomplete", record, faults)
@@ -89,7 +89,7 @@ func withFault(note string, record *Failure, faults []fault) []fault {
 
 // ask runs a list of rules. A list that panics, or answers with what is no class, is
 // one of which no rule held.
-func (p *Policy) ask(rules ClassifyFunc, in *Input) (j judgement, faults []fault) {
+func (p *revision) ask(rules ClassifyFunc, in *Input) (j judgement, faults []fault) {
 	defer func() {
 		if v := recover(); v != nil {
 			p.counters.rulePanics.Add(1)
@@ -124,7 +124,7 @@ type choice struct {
 }
 
 // choose looks a strategy up: select rules, then that of the class, then the default.
-func (p *Policy) choose(in *Input, class Class) (choice, []fault) {
+func (p *revision) choose(in *Input, class Class) (choice, []fault) {
 	var faults []fault
 	if p.spec.Select != nil {
 		if !p.spec.Lazy {
@@ -139,7 +139,7 @@ func (p *Policy) choose(in *Input, class Class) (choice, []fault) {
 	return choice{strategy: p.strategies[class]}, faults
 }
 
-func (p *Policy) selectStrategy(in *Input) (c choice, faults []fault) {
+func (p *revision) selectStrategy(in *Input) (c choice, faults []fault) {
 	defer func() {
 		if v := recover(); v != nil {
 			p.counters.rulePanics.Add(1)
@@ -155,7 +155,7 @@ func (p *Policy) selectStrategy(in *Input) (c choice, faults []fault) {
 
 // delay asks a strategy, or the default one in its place if it panics. It returns
 // the name of the strategy that answered.
-func (p *Policy) delay(s Strategy, in DelayInput) (d Delay, name string, faults []fault) {
+func (p *revision) delay(s Strategy, in DelayInput) (d Delay, name string, faults []fault) {
 	d, name, err := askStrategy(s, in)
 	if err != nil {
 		p.counters.strategyFaults.Add(1)
@@ -185,7 +185,7 @@ func askStrategy(s Strategy, in DelayInput) (d Delay, name string, err error) {
 }
 
 // learn tells the policy's learners how an attempt ended.
-func (p *Policy) learn(now time.Time, ok bool) []fault {
+func (p *revision) learn(now time.Time, ok bool) []fault {
 	var faults []fault
 	for _, l := range p.learners {
 		if err := teach(l, now, ok); err != nil {

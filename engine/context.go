@@ -22,7 +22,7 @@ func AttemptFrom(ctx context.Context) (Attempt, bool) {
 	if !ok {
 		return Attempt{}, false
 	}
-	return Attempt{Policy: c.policy.Name(), Operation: c.operation, Number: c.number}, true
+	return Attempt{Policy: c.policy.spec.Name, Operation: c.operation, Number: c.number}, true
 }
 
 type attemptKey struct{}
@@ -40,7 +40,7 @@ type lazyContext struct {
 	parent    context.Context
 	clock     Clock     // nil: the system's
 	deadline  time.Time // zero: the parent's
-	policy    *Policy   // nil if this is not the context of an attempt
+	policy    *revision // nil if this is not the context of an attempt
 	operation string
 	number    int
 

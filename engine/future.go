@@ -63,7 +63,7 @@ func (f *Future[T]) run(p *Policy, fn func(context.Context) (T, error), opts []O
 // fail notes how the operation did not return.
 func (f *Future[T]) fail(p *Policy, value any) {
 	f.ctx.cancel()
-	p.counters.lostOperations.Add(1)
+	p.current.Load().counters.lostOperations.Add(1)
 	if value == nil {
 		f.exited = true
 		return

@@ -160,6 +160,7 @@ type settings struct {
 	operation      string
 	labels         map[string]string
 	observer       Observer
+	observed       bool           // the observer is not the policy's
 	clock          Clock          // nil: the system's
 	random         func() float64 // nil: math/rand/v2
 	abort          func(context.Context) bool
@@ -193,6 +194,7 @@ func (s *settings) set(o *Option) {
 		s.labels, _ = o.value.(map[string]string)
 	case optObserver:
 		s.observer, _ = o.value.(Observer)
+		s.observed = true
 	case optTimeline:
 		s.timeline, s.timelineErrors = true, false
 	case optTimelineErrors:

@@ -49,7 +49,7 @@ func (c *call) err() error {
 	}
 	last := &c.session.last
 	return &Error{
-		Policy: c.policy.Name(), Operation: c.session.operation, Revision: c.policy.Revision(), Reason: c.reason,
+		Policy: c.policy.spec.Name, Operation: c.session.operation, Revision: c.policy.spec.Revision, Reason: c.reason,
 		Class: last.class, Rule: last.rule, Cause: last.cause, Attempts: c.session.attempts, Elapsed: c.elapsed(),
 		NextDelay: c.nextDelay, Note: c.note, Err: last.err, Ended: c.ended,
 	}
@@ -62,7 +62,7 @@ func outcomeOf[T any](c *call, v T) Outcome[T] {
 		Class: last.class, Rule: last.rule, Cause: last.cause, LastErr: last.err,
 		Selector: c.selector, Strategy: c.strategy, Note: c.note,
 		Elapsed: c.elapsed(), NextDelay: c.nextDelay, Ended: c.ended,
-		Policy: c.policy.Name(), Operation: c.session.operation, Revision: c.policy.Revision(),
+		Policy: c.policy.spec.Name, Operation: c.session.operation, Revision: c.policy.spec.Revision,
 		Timeline: c.timeline,
 	}
 }

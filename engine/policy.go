@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -131,15 +132,24 @@ type Selection struct {
 // safe for use by many goroutines. If it panics, no rule held.
 type SelectFunc func(in *Input) Selection
 
-// A Policy is a checked [Spec]. It is immutable and safe for use by many goroutines;
-// what its calls share (breaker, budget, adaptive strategies, counters) guards itself.
+// A Policy is a handle on a checked [Spec]. It is safe for use by many goroutines; what
+// its calls share (breaker, budget, adaptive strategies, counters) guards itself. What
+// stands behind a handle changes only if the policy belongs to a [Live], and never
+// during a call: a call finishes on the revision that it began with.
 type Policy struct {
-	spec       Spec // complete; its maps and slices are the policy's own
+	name     string
+	current  *atomic.Pointer[revision] // the same for all handles of the policy
+	settings settings                  // of Bind
+}
+
+// A revision is what a policy is made of. It is immutable.
+type revision struct {
+	spec       Spec // complete; its maps and slices are the revision's own
 	strategies [classCount]Strategy
 	caps       [classCount]int // 0: none
 	learners   []Learner
 	counters   *counters
-	settings   settings // of Bind
+	removed    *revision // the last of its own, if the policy has been removed; else nil
 }
 
 // New checks a spec and makes a policy of it. The error names every field that is
@@ -148,21 +158,26 @@ func New(spec Spec) (*Policy, error) {
 	if err := spec.check(); err != nil {
 		return nil, fmt.Errorf("engine: policy %q: %w", spec.Name, err)
 	}
-	p := &Policy{spec: spec.complete(), counters: &counters{}}
-	for class := range p.strategies {
-		p.strategies[class] = p.spec.Strategy
+	p := &Policy{name: spec.Name, current: &atomic.Pointer[revision]{}}
+	p.current.Store(newRevision(spec.complete()))
+	return p, nil
+}
+
+func newRevision(spec Spec) *revision {
+	r := &revision{spec: spec, counters: &counters{}}
+	for class := range r.strategies {
+		r.strategies[class] = spec.Strategy
 	}
-	for class, c := range p.spec.Classes {
-		p.caps[class] = c.MaxAttempts
+	for class, c := range spec.Classes {
+		r.caps[class] = c.MaxAttempts
 		if c.Strategy != nil {
-			p.strategies[class] = c.Strategy
+			r.strategies[class] = c.Strategy
 		}
 	}
-	for _, s := range p.spec.allStrategies() {
-		p.learners = appendLearners(p.learners, s)
+	for _, s := range spec.allStrategies() {
+		r.learners = appendLearners(r.learners, s)
 	}
-	p.settings.observer = p.spec.Observer
-	return p, nil
+	return r
 }
 
 // Bind returns a handle on the same policy with options fixed, for many calls: those
@@ -174,25 +189,25 @@ func (p *Policy) Bind(opts ...Option) *Policy {
 }
 
 // Name returns the policy's name.
-func (p *Policy) Name() string { return p.spec.Name }
+func (p *Policy) Name() string { return p.name }
 
 // Revision returns the text given as the policy's revision.
-func (p *Policy) Revision() string { return p.spec.Revision }
+func (p *Policy) Revision() string { return p.current.Load().spec.Revision }
 
 // Operations returns the patterns of the operations that the policy governs.
-func (p *Policy) Operations() []string { return slices.Clone(p.spec.Operations) }
+func (p *Policy) Operations() []string { return slices.Clone(p.current.Load().spec.Operations) }
 
 // Deadline returns how long a call may take, all attempts and sleeps included.
-func (p *Policy) Deadline() time.Duration { return p.spec.Deadline }
+func (p *Policy) Deadline() time.Duration { return p.current.Load().spec.Deadline }
 
 // Breaker returns the policy's breaker, nil if it has none.
-func (p *Policy) Breaker() *Breaker { return p.spec.Breaker }
+func (p *Policy) Breaker() *Breaker { return p.current.Load().spec.Breaker }
 
 // Budget returns the policy's budget, nil if it has none.
-func (p *Policy) Budget() *Budget { return p.spec.Budget }
+func (p *Policy) Budget() *Budget { return p.current.Load().spec.Budget }
 
 // Spec returns what the policy is made of, defaults filled in.
-func (p *Policy) Spec() Spec { return p.spec.cloned() }
+func (p *Policy) Spec() Spec { return p.current.Load().spec.cloned() }
 
 func (s Spec) check() error {
 	wrong := []error{notNegative(field{"Deadline", s.Deadline}, field{"AttemptTimeout", s.AttemptTimeout})}

@@ -10,7 +10,7 @@ import (
 // goroutine; what it shares with other calls (breaker, budget, strategies) guards
 // itself.
 type session struct {
-	policy        *Policy
+	policy        *revision
 	operation     string
 	notIdempotent bool
 	notReplayable bool

@@ -6,7 +6,7 @@ import (
 )
 
 // Stats counts what went wrong in the functions that a policy or a caller gave, since
-// the policy was made. None of it changed the outcome of a call in any other way than
+// the policy was made; reloads do not begin anew. None of it changed the outcome of a call in any other way than
 // documented.
 type Stats struct {
 	RuleErrors     uint64 // everything that was reported as rule_error: rules that could not be evaluated, and all below but observers
@@ -21,13 +21,14 @@ type Stats struct {
 
 // Stats returns the policy's counters. Handles made by Bind share them.
 func (p *Policy) Stats() Stats {
+	n := p.current.Load().counters
 	return Stats{
-		RuleErrors:     p.counters.ruleErrors.Load(),
-		RulePanics:     p.counters.rulePanics.Load(),
-		StrategyFaults: p.counters.strategyFaults.Load(),
-		HookPanics:     p.counters.hookPanics.Load(),
-		ObserverPanics: p.counters.observerPanics.Load(),
-		LostOperations: p.counters.lostOperations.Load(),
+		RuleErrors:     n.ruleErrors.Load(),
+		RulePanics:     n.rulePanics.Load(),
+		StrategyFaults: n.strategyFaults.Load(),
+		HookPanics:     n.hookPanics.Load(),
+		ObserverPanics: n.observerPanics.Load(),
+		LostOperations: n.lostOperations.Load(),
 	}
 }
 

@@ -62,7 +62,7 @@ func (s *session) state(now time.Time, sleep time.Duration) StepState {
 		}
 	}
 	return StepState{
-		Version: stateVersion, Policy: s.policy.Name(), Operation: s.operation,
+		Version: stateVersion, Policy: s.policy.spec.Name, Operation: s.operation,
 		Attempts: s.attempts, Failures: failures, PrevSleep: sleep,
 		// Without monotonic readings, which mean nothing elsewhere.
 		Started: s.start.Round(0), Deadline: s.deadline.Round(0), Due: now.Add(sleep).Round(0),
@@ -72,7 +72,7 @@ func (s *session) state(now time.Time, sleep time.Duration) StepState {
 
 // resume takes the call up where the state left it.
 func (s *session) resume(state StepState, now time.Time) error {
-	if err := state.check(s.policy.Name()); err != nil {
+	if err := state.check(s.policy.spec.Name); err != nil {
 		return fmt.Errorf("engine: call state: %w", err)
 	}
 	s.attempts = state.Attempts
