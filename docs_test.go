@@ -570,6 +570,13 @@ var goSources = func() func(*testing.T) *goCode {
 func readGoSources(t *testing.T) *goCode {
 	t.Helper()
 	names := []string{"example_test.go", "example_docs_test.go"}
+	for _, pattern := range []string{"redress*/example*_test.go", "contrib/*/example*_test.go"} {
+		more, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, more...)
+	}
 	err := filepath.WalkDir("examples", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && strings.HasSuffix(path, ".go") {
 			names = append(names, path)

@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"internal/leak":       {},
 	"internal/proof":      {"engine", "."},
 	"internal/virtual":    {"engine"},
+	"internal/telemetry":  {"engine"},
 	"internal/load":       {"dsl", "schema", "interp", "engine"},
 	"internal/scenario":   {"dsl", "interp", "engine", "internal/virtual"},
 	"internal/rules":      {"dsl"},
@@ -44,6 +45,8 @@ var mayImport = map[string][]string{
 	".":                   {"dsl", "interp", "engine", "internal/load"},
 	"redresstest":         {"dsl", "engine", "interp", "internal/load", "internal/scenario", "internal/virtual"},
 	"examples/quickstart": {"."},
+
+	"contrib/redressprom": {".", "internal/telemetry", "github.com/prometheus/client_golang"},
 }
 
 func TestOnlyAllowedImports(t *testing.T) {
