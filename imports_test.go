@@ -18,12 +18,14 @@ const module = "github.com/redress-policy/redress"
 // that a new one is a decision.
 var mayImport = map[string][]string{
 	"engine":              {},
-	"dsl":                 {"gopkg.in/yaml.v3"},
+	"dsl":                 {"gopkg.in/yaml.v3", "internal/nearest"},
 	"schema":              {"github.com/santhosh-tekuri/jsonschema/v5"},
 	"interp":              {"dsl", "engine", "github.com/google/cel-go", "internal/cond", "internal/ir"},
+	"internal/catalog":    {"engine", "internal/nearest"},
 	"internal/cond":       {"engine"},
 	"internal/ir":         {"engine", "internal/cond"},
 	"internal/leak":       {},
+	"internal/nearest":    {},
 	"internal/proof":      {"engine", "."},
 	"internal/virtual":    {"engine"},
 	"internal/telemetry":  {"engine"},
@@ -42,7 +44,7 @@ var mayImport = map[string][]string{
 	"cmd/redress-lint":    {"internal/lint"},
 	"bench":               {"internal/lint", "engine", "interp", "dsl", "internal/load", "."},
 	"bench/ratios":        {},
-	".":                   {"dsl", "interp", "engine", "internal/load"},
+	".":                   {"dsl", "interp", "engine", "internal/catalog", "internal/load"},
 	"redresstest":         {"dsl", "engine", "interp", "internal/load", "internal/scenario", "internal/virtual"},
 	"examples/quickstart": {"."},
 

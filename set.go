@@ -3,10 +3,10 @@ package redress
 import (
 	"fmt"
 	"io/fs"
-	"strings"
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
+	"github.com/redress-policy/redress/internal/catalog"
 	"github.com/redress-policy/redress/internal/load"
 	"github.com/redress-policy/redress/interp"
 )
@@ -14,9 +14,7 @@ import (
 // A Set is a loaded set of policies, which share the breakers and budgets that
 // they name. It is immutable and safe for use by many goroutines.
 type Set struct {
-	policies map[string]*Policy
-	names    []string
-	patterns []pattern
+	catalog  *catalog.Catalog
 	warnings dsl.Diagnostics
 }
 
@@ -92,30 +90,14 @@ func newSet(loaded *load.Result) (*Set, error) {
 	if err := loaded.Diagnostics.Err(); err != nil {
 		return nil, err
 	}
-	s := &Set{policies: map[string]*Policy{}, warnings: loaded.Diagnostics}
-	for _, p := range loaded.Program.Build() {
-		s.policies[p.Name()] = p
-		s.names = append(s.names, p.Name())
-		for _, text := range p.Operations() {
-			s.patterns = append(s.patterns, pattern{text, p})
-		}
-	}
-	return s, nil
+	return &Set{catalog.New(loaded.Program.Build()), loaded.Diagnostics}, nil
 }
 
 // Names returns the names of the set's policies, in the order of their documents.
-func (s *Set) Names() []string { return append([]string(nil), s.names...) }
+func (s *Set) Names() []string { return s.catalog.Names() }
 
 // Policy returns the policy of that name; the error names the nearest one.
-func (s *Set) Policy(name string) (*Policy, error) {
-	if p, ok := s.policies[name]; ok {
-		return p, nil
-	}
-	if near, ok := dsl.Nearest(name, s.names); ok {
-		return nil, fmt.Errorf("redress: no policy is called %q; did you mean %q?", name, near)
-	}
-	return nil, fmt.Errorf("redress: no policy is called %q; the set has %s", name, strings.Join(s.names, ", "))
-}
+func (s *Set) Policy(name string) (*Policy, error) { return s.catalog.Policy(name) }
 
 // MustPolicy is Policy for start-up code: it panics where Policy has an error.
 func (s *Set) MustPolicy(name string) *Policy {
@@ -129,47 +111,7 @@ func (s *Set) MustPolicy(name string) *Policy {
 // For returns the policy whose `operations` govern the named operation, bound to
 // that operation. Of several patterns that match, the most specific wins: the one
 // with the most characters that are not stars.
-func (s *Set) For(operation string) (*Policy, error) {
-	best, found := pattern{}, false
-	for _, p := range s.patterns {
-		if p.matches(operation) && (!found || p.specificity() > best.specificity()) {
-			best, found = p, true
-		}
-	}
-	if !found {
-		return nil, fmt.Errorf("redress: no policy governs operation %q", operation)
-	}
-	return best.policy.Bind(WithOperation(operation)), nil
-}
+func (s *Set) For(operation string) (*Policy, error) { return s.catalog.For(operation) }
 
 // Warnings returns what the loader found that is no error.
 func (s *Set) Warnings() []Diagnostic { return append([]Diagnostic(nil), s.warnings...) }
-
-// A pattern is one entry of a policy's operations: a name in which `*` stands for
-// any characters, dots included.
-type pattern struct {
-	text   string
-	policy *Policy
-}
-
-func (p pattern) specificity() int { return len(p.text) - strings.Count(p.text, "*") }
-
-func (p pattern) matches(operation string) bool {
-	parts := strings.Split(p.text, "*")
-	if len(parts) == 1 {
-		return operation == p.text
-	}
-	rest, ok := strings.CutPrefix(operation, parts[0])
-	if !ok {
-		return false
-	}
-	last := parts[len(parts)-1]
-	for _, part := range parts[1 : len(parts)-1] {
-		at := strings.Index(rest, part)
-		if at < 0 {
-			return false
-		}
-		rest = rest[at+len(part):]
-	}
-	return strings.HasSuffix(rest, last)
-}
