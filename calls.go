@@ -96,6 +96,10 @@ func WithSleepHandler(handler func(context.Context, SleepInfo) SleepAction) Opti
 	return engine.WithSleepHandler(handler)
 }
 
+// WithCallerContext hands the operation the caller's own context instead of one that
+// ends with the attempt, so that a successful call allocates nothing.
+func WithCallerContext() Option { return engine.WithCallerContext() }
+
 // WithDiscard hands over every value that a later attempt takes the place of, such
 // as a response whose body must be closed.
 func WithDiscard[T any](discard func(T)) Option { return engine.WithDiscard(discard) }

@@ -205,6 +205,13 @@ var libraries = []library{
 	// The same with a timeout for each attempt, shorter than the deadline.
 	{name: "redress+timeout", retries: true, breaks: true, bounds: true, build: fromYAML(policyOptions{timeout: true}, call)},
 
+	// The operation gets the caller's context: the deadline bounds attempts and sleeps, but
+	// does not interrupt an attempt, as in most libraries below.
+	{name: "redress-ctx", retries: true, breaks: true, build: fromYAML(policyOptions{lean: true}, call)},
+	// The same with five rules for results, and an observer that does nothing.
+	{name: "redress-ctx+results", retries: true, breaks: true, build: fromYAML(policyOptions{lean: true, results: true}, call)},
+	{name: "redress-ctx+results+observer", retries: true, breaks: true, build: fromYAML(policyOptions{lean: true, results: true, observed: true}, call)},
+
 	// The engine without rules of CEL. It has no call without a deadline.
 	{name: "engine-retry", retries: true, bounds: true, build: engineRetry},
 	{name: "engine-breaker", breaks: true, bounds: true, build: engineBreaker},
@@ -343,7 +350,7 @@ func resultLoop(ctx context.Context, op operation) (*http.Response, error) {
 }
 
 // policyOptions are the variants of the policy.
-type policyOptions struct{ timeout, results, observed bool }
+type policyOptions struct{ timeout, results, observed, lean bool }
 
 // policyText writes the policy for a scenario. Where retries are made all the time,
 // the windows of budget and breaker are so short that the one is never exhausted and
@@ -385,6 +392,9 @@ func fromYAML(o policyOptions, verb func(*redress.Policy) binder) func(testing.T
 			tb.Fatal(err)
 		}
 		p := set.MustPolicy("calls")
+		if o.lean {
+			p = p.Bind(redress.WithCallerContext())
+		}
 		return opened(tb, s, p, verb(p))
 	}
 }

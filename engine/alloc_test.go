@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"net/http"
 	"testing"
 	"time"
 
@@ -52,5 +53,30 @@ func TestARefusedCallAllocatesItsErrorAndNothingElse(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(200, func() { _ = engine.Execute(ctx, p, op) }); n != 0 {
 		t.Errorf("Execute: %v allocations", n)
+	}
+}
+
+func TestASuccessfulCallUnderTheCallersContextAllocatesNothing(t *testing.T) {
+	result := func(status int) bool { return status < 400 }
+	p := policy(t, engine.Spec{
+		Strategy:       engine.RetryAfterOr{},
+		Breaker:        breaker(t, engine.BreakerSpec{}),
+		Budget:         budget(t, engine.BudgetSpec{MaxRetries: 10}),
+		Observer:       idle{},
+		ClassifyResult: func(*engine.Input) engine.Verdict { return engine.Verdict{} },
+		SilentResult:   result,
+	}).Bind(engine.WithCallerContext())
+	ctx := t.Context()
+	response := &http.Response{StatusCode: 200}
+	for name, call := range map[string]func(){
+		"Call": func() {
+			_, _ = engine.Call(ctx, p, func(context.Context) (*http.Response, error) { return response, nil })
+		},
+		"Do":      func() { _ = engine.Do(ctx, p, func(context.Context) error { return nil }) },
+		"Execute": func() { _ = engine.Execute(ctx, p, func(context.Context) (int, error) { return 1, nil }) },
+	} {
+		if n := testing.AllocsPerRun(200, call); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
 	}
 }

@@ -37,6 +37,7 @@ func Do(ctx context.Context, p *Policy, fn func(context.Context) error, opts ...
 func Execute[T any](ctx context.Context, p *Policy, fn func(context.Context) (T, error), opts ...Option) Outcome[T] {
 	var c call
 	c.begin(ctx, p, opts)
+	c.timed = true
 	v := run(&c, fn)
 	return outcomeOf(&c, v)
 }
@@ -44,8 +45,8 @@ func Execute[T any](ctx context.Context, p *Policy, fn func(context.Context) (T,
 // run is the one loop behind every verb.
 func run[T any](c *call, fn func(context.Context) (T, error)) (v T) {
 	defer c.close()
-	for again := c.enter(); again; {
-		if c.attempt != nil {
+	for again, first := c.enter(), true; again; first = false {
+		if !first {
 			discard(c, v)
 		}
 		ctx := c.startAttempt()
@@ -112,12 +113,13 @@ type call struct {
 	ahead          time.Duration // how far it is ahead of a clock that ran backwards
 	callerDeadline time.Time
 	callerLimited  bool
+	timed          bool // the outcome tells how long it took
 	stepwise       bool // retries are handed out as states, see Step
 	admitted       bool // the breaker's ticket is not yet given back
 	watched        bool // a CallObserver was told of the start
 	inOperation    bool
 	began          time.Time    // the last attempt
-	attempt        *lazyContext // of the last attempt
+	attempt        *lazyContext // of the last attempt; nil if that got the caller's
 
 	reason    StopReason // NotStopped until the call ends
 	note      string
@@ -136,14 +138,10 @@ func (c *call) begin(ctx context.Context, p *Policy, opts []Option) {
 		c.settings.observer = c.policy.spec.Observer
 	}
 	c.readClock()
-	c.session = session{
-		policy:        c.policy,
-		operation:     c.settings.operation,
-		notIdempotent: c.settings.notIdempotent,
-		notReplayable: c.settings.notReplayable,
-		start:         c.now,
-		deadline:      c.now.Add(c.policy.spec.Deadline),
-	}
+	s := &c.session // zero so far; setting fields is quicker than copying a session
+	s.policy, s.operation = c.policy, c.settings.operation
+	s.notIdempotent, s.notReplayable = c.settings.notIdempotent, c.settings.notReplayable
+	s.start, s.deadline = c.now, c.now.Add(c.policy.spec.Deadline)
 	c.callerDeadline, c.callerLimited = ctx.Deadline()
 	if c.callerLimited && c.callerDeadline.Before(c.session.deadline) {
 		c.session.deadline = c.callerDeadline
@@ -154,7 +152,7 @@ func (c *call) begin(ctx context.Context, p *Policy, opts []Option) {
 // alone, not the sleep after it.
 func (c *call) beginStep(ctx context.Context, p *Policy, state StepState, opts []Option) error {
 	c.begin(ctx, p, opts)
-	c.stepwise = true
+	c.stepwise, c.timed = true, true
 	if state.Version == 0 {
 		c.session.deadline = c.now.Add(c.policy.spec.Deadline)
 		return nil
@@ -287,13 +285,25 @@ func (c *call) containHook(note string) {
 
 // startAttempt begins an attempt and returns the context for it.
 func (c *call) startAttempt() context.Context {
-	if c.attempt != nil {
-		c.attempt.cancel()
-	}
+	c.attempt.cancel()
 	c.session.attempts++
 	c.began = c.now
+	ctx := c.attemptContext()
+	if c.listening() {
+		c.emit(Event{Kind: AttemptStart})
+	}
+	c.inOperation = true
+	return ctx
+}
+
+// attemptContext makes the context of the attempt that begins, unless the caller's will do.
+func (c *call) attemptContext() context.Context {
+	timeout := c.policy.spec.AttemptTimeout
+	if c.settings.callerContext && timeout == 0 {
+		return c.ctx
+	}
 	deadline := c.session.deadline
-	if timeout := c.policy.spec.AttemptTimeout; timeout > 0 {
+	if timeout > 0 {
 		if own := c.now.Add(timeout); own.Before(deadline) {
 			deadline = own
 		}
@@ -303,16 +313,14 @@ func (c *call) startAttempt() context.Context {
 	}
 	c.attempt = &lazyContext{
 		parent:    c.ctx,
-		clock:     c.settings.clock,
-		deadline:  deadline.Add(-c.ahead),
+		deadline:  deadline,
 		policy:    c.policy,
 		operation: c.session.operation,
-		number:    c.session.attempts,
+		number:    int32(c.session.attempts),
 	}
-	if c.listening() {
-		c.emit(Event{Kind: AttemptStart})
+	if c.settings.clock != nil {
+		c.attempt.clock, c.attempt.deadline = new(c.settings.clock), deadline.Add(-c.ahead)
 	}
-	c.inOperation = true
 	return c.attempt
 }
 
@@ -406,10 +414,10 @@ func (c *call) goOn(d decision) (again bool) {
 	return true
 }
 
-// succeed ends the call. What time it is matters only to those who are told, and to a
-// breaker's probe.
+// succeed ends the call. What time it is matters only to those who are told, to strategies
+// that learn, and to a breaker's probe.
 func (c *call) succeed() (again bool) {
-	if c.listening() || len(c.policy.learners) > 0 || c.session.ticket.probe != 0 {
+	if c.timed || c.listening() || len(c.policy.learners) > 0 || c.session.ticket.probe != 0 {
 		c.readClock()
 	}
 	c.attempt.release()

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,7 +23,7 @@ func AttemptFrom(ctx context.Context) (Attempt, bool) {
 	if !ok {
 		return Attempt{}, false
 	}
-	return Attempt{Policy: c.policy.spec.Name, Operation: c.operation, Number: c.number}, true
+	return Attempt{Policy: c.policy.spec.Name, Operation: c.operation, Number: int(c.number)}, true
 }
 
 type attemptKey struct{}
@@ -38,21 +39,19 @@ type attemptKey struct{}
 // somebody holds it.
 type lazyContext struct {
 	parent    context.Context
-	clock     Clock     // nil: the system's
 	deadline  time.Time // zero: the parent's
+	clock     *Clock    // nil: the system's
 	policy    *revision // nil if this is not the context of an attempt
 	operation string
-	number    int
-
-	mu    sync.Mutex
-	phase contextPhase // guarded by mu
-	armed *alarm       // guarded by mu; nil until Done is asked for
+	number    int32
+	phase     atomic.Uint32         // a contextPhase
+	armed     atomic.Pointer[alarm] // nil until Done is asked for; then it does not change
 }
 
-type contextPhase uint8
-
+// The phases of a context. Whoever changes the phase then looks whether there is an alarm,
+// and whoever makes the alarm then looks at the phase: so no change passes the alarm by.
 const (
-	running contextPhase = iota
+	running uint32 = iota
 	released
 	canceled
 )
@@ -60,9 +59,7 @@ const (
 // Deadline is the earliest of the caller's, the policy's and the attempt's own. Once
 // the attempt has succeeded, it is the caller's.
 func (c *lazyContext) Deadline() (time.Time, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.phase == released || c.deadline.IsZero() {
+	if c.phase.Load() == released || c.deadline.IsZero() {
 		return c.parent.Deadline()
 	}
 	return c.deadline, true
@@ -70,19 +67,12 @@ func (c *lazyContext) Deadline() (time.Time, bool) {
 
 // Err implements context.Context.
 func (c *lazyContext) Err() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err()
-}
-
-// err requires that mu is held.
-func (c *lazyContext) err() error {
-	if c.armed != nil {
-		if err := c.armed.err(); err != nil {
+	if a := c.armed.Load(); a != nil {
+		if err := a.err(); err != nil {
 			return err
 		}
 	}
-	if c.phase == canceled {
+	if c.phase.Load() == canceled {
 		return context.Canceled
 	}
 	if err := c.parent.Err(); err != nil {
@@ -109,85 +99,92 @@ func (c *lazyContext) Value(key any) any {
 // derived from this one find it, and so need no goroutine to watch it.
 func (c *lazyContext) AfterFunc(f func()) (stop func() bool) { return c.arm().afterFunc(f) }
 
-// limited requires that mu is held.
-func (c *lazyContext) limited() bool { return c.phase == running && !c.deadline.IsZero() }
+func (c *lazyContext) limited() bool { return c.phase.Load() == running && !c.deadline.IsZero() }
 
 func (c *lazyContext) now() time.Time {
 	if c.clock == nil {
 		return time.Now()
 	}
-	return c.clock.Now()
+	return (*c.clock).Now()
 }
 
 // arm makes the alarm that stands for this context, if there is none yet.
 func (c *lazyContext) arm() *alarm {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.armed != nil {
-		return c.armed
-	}
-	err := c.err()
-	a := &alarm{done: make(chan struct{})}
-	c.armed = a
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if err != nil {
-		a.end(err)
+	if a := c.armed.Load(); a != nil {
 		return a
 	}
-	if c.limited() {
+	err := c.Err()
+	a := &alarm{done: make(chan struct{})}
+	a.mu.Lock() // others find an alarm that is set
+	defer a.mu.Unlock()
+	if !c.armed.CompareAndSwap(nil, a) {
+		return c.armed.Load()
+	}
+	switch {
+	case err != nil:
+		a.end(err)
+		return a
+	case c.phase.Load() == canceled:
+		a.end(context.Canceled)
+		return a
+	case c.limited():
 		a.timer = time.AfterFunc(c.deadline.Sub(c.now()), a.expire)
 	}
 	if parent := c.parent; parent.Done() != nil {
 		a.unlink = context.AfterFunc(parent, func() { a.ring(parent.Err()) })
 	}
-	if c.phase == released {
-		c.unlinkWithGarbage()
+	if c.phase.Load() == released {
+		a.lifted = true
+		a.stopTimer()
+		c.unlinkWithGarbage(a)
 	}
 	return a
 }
 
-// cancel ends the context: the attempt has failed, did not return, or is superseded.
+// cancel ends the context: the attempt has failed, did not return, or is superseded. Like
+// release, it does nothing if c is nil.
 func (c *lazyContext) cancel() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.end()
+	if c == nil {
+		return
+	}
+	c.phase.Store(canceled)
+	c.ring()
 }
 
 // cancelUnlessReleased is cancel, but leaves alone what has succeeded.
 func (c *lazyContext) cancelUnlessReleased() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.phase != released {
-		c.end()
+	if c.phase.CompareAndSwap(running, canceled) {
+		c.ring()
 	}
 }
 
-// end requires that mu is held.
-func (c *lazyContext) end() {
-	c.phase = canceled
-	if c.armed != nil {
-		c.armed.ring(context.Canceled)
+func (c *lazyContext) ring() {
+	if a := c.armed.Load(); a != nil {
+		a.ring(context.Canceled)
 	}
 }
 
 // release lifts the deadline: the attempt has succeeded.
 func (c *lazyContext) release() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.phase = released
-	if c.armed != nil {
-		c.armed.lift()
-		c.unlinkWithGarbage()
+	if c == nil {
+		return
+	}
+	c.phase.Store(released)
+	if a := c.armed.Load(); a != nil {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.lifted = true // even if the timer has just fired
+		a.stopTimer()
+		c.unlinkWithGarbage(a)
 	}
 }
 
 // unlinkWithGarbage takes the alarm off the caller's context, which may live long,
-// once nobody holds this context. It requires that mu is held and the alarm exists.
-// It must not touch the alarm's channel: the clean-up runs outside the bubble of a
-// synctest test.
-func (c *lazyContext) unlinkWithGarbage() {
-	if unlink := c.armed.unlink; unlink != nil {
+// once nobody holds this context; doing it twice does no harm. It requires that the
+// alarm's mu is held. It must not touch the alarm's channel: the clean-up runs outside
+// the bubble of a synctest test.
+func (c *lazyContext) unlinkWithGarbage(a *alarm) {
+	if unlink := a.unlink; unlink != nil {
 		runtime.AddCleanup(c, func(unlink func() bool) { unlink() }, unlink)
 	}
 }
@@ -242,14 +239,6 @@ func (a *alarm) expire() {
 	if !a.lifted {
 		a.end(context.DeadlineExceeded)
 	}
-}
-
-// lift takes the deadline away, even if the timer has just fired.
-func (a *alarm) lift() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.lifted = true
-	a.stopTimer()
 }
 
 // stopTimer requires that mu is held.

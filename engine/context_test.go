@@ -240,3 +240,45 @@ func TestDoneMayBeAskedForByManyAndLate(t *testing.T) {
 		}
 	}
 }
+
+func TestUnderTheCallersContextNothingEndsTheOperationButTheCaller(t *testing.T) {
+	w := newWorld()
+	p := policy(t, engine.Spec{MaxAttempts: 2, Deadline: time.Minute, Strategy: engine.Immediate{}})
+	ctx := t.Context()
+	attempts := 0
+	o := w.runUnder(ctx, p, func(got context.Context) (int, error) {
+		attempts++
+		if got != ctx {
+			t.Errorf("attempt %d: the context is not the caller's", attempts)
+		}
+		if _, ok := engine.AttemptFrom(got); ok {
+			t.Errorf("attempt %d is found in the caller's context", attempts)
+		}
+		w.Advance(40 * time.Second)
+		return 0, failure(engine.Transient)
+	}, engine.WithCallerContext())
+	equal(t, "attempts", attempts, 2)
+	equal(t, "reason", o.Reason, engine.MaxAttemptsGlobal)
+	equal(t, "elapsed", o.Elapsed, 80*time.Second)
+}
+
+func TestAnAttemptTimeoutHasItsContextAllTheSame(t *testing.T) {
+	w := newWorld()
+	p := policy(t, engine.Spec{AttemptTimeout: time.Second})
+	w.run(p, func(ctx context.Context) (int, error) {
+		if _, ok := ctx.Deadline(); !ok {
+			t.Error("no deadline")
+		}
+		return 0, nil
+	}, engine.WithCallerContext())
+}
+
+func TestAnOutcomeTellsHowLongASuccessTook(t *testing.T) {
+	w := newWorld()
+	p := policy(t, engine.Spec{})
+	o := engine.Execute(t.Context(), p, func(context.Context) (int, error) {
+		w.Advance(3 * time.Second)
+		return 1, nil
+	}, engine.WithClock(w.Clock)) // and nobody who listens
+	equal(t, "elapsed", o.Elapsed, 3*time.Second)
+}

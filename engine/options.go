@@ -35,6 +35,7 @@ const (
 	optSuspend
 	optResultError
 	optReplayable
+	optCallerContext
 )
 
 // WithOperation names what the call does ("payments.charge"): rules see it as `op`,
@@ -125,6 +126,13 @@ func WithReplayable(replayable func() bool) Option {
 	return Option{kind: optReplayable, value: replayable}
 }
 
+// WithCallerContext hands the operation the caller's own context, so that a successful
+// call allocates nothing. The operation must then end by itself: the policy's deadline
+// still bounds attempts and sleeps, but does not interrupt an attempt, nor is the context
+// cancelled when an attempt fails, and [AttemptFrom] does not find it. Under a policy with
+// an attempt timeout the operation gets a context of the attempt's own all the same.
+func WithCallerContext() Option { return Option{kind: optCallerContext} }
+
 // A SleepInfo is what is known when a retry has been decided.
 type SleepInfo struct {
 	Policy    string
@@ -172,6 +180,7 @@ type settings struct {
 	replayable     func() bool
 	notIdempotent  bool
 	notReplayable  bool
+	callerContext  bool
 	timeline       bool
 	timelineErrors bool
 }
@@ -217,5 +226,8 @@ func (s *settings) set(o *Option) {
 		s.resultError = o.value
 	case optReplayable:
 		s.replayable, _ = o.value.(func() bool)
+
+	case optCallerContext:
+		s.callerContext = true
 	}
 }
