@@ -119,6 +119,7 @@ type call struct {
 	watched        bool // a CallObserver was told of the start
 	inOperation    bool
 	began          time.Time    // the last attempt
+	record         *record      // nil until an attempt has failed
 	attempt        *lazyContext // of the last attempt; nil if that got the caller's
 
 	reason    StopReason // NotStopped until the call ends
@@ -339,12 +340,11 @@ func (c *call) judgeError(err error) (again bool) {
 	if ended == NotStopped && aborted(err) {
 		return c.giveUp(Aborted, CauseError, err)
 	}
-	r := takeRecord()
-	r.input = c.session.input(c.now)
+	r := c.newRecord()
 	r.failure.begin(&r.source, err, c.policy.spec.Attributes, c.now, maxInner)
 	j, faults := c.policy.judgeError(&r.input, &r.failure)
 	c.reportAll(faults)
-	return c.goOn(c.fail(r, j, CauseError, err, ended))
+	return c.fail(j, CauseError, err, ended)
 }
 
 // judgeResult goes on after an attempt that returned a value and no error. The rules for
@@ -354,26 +354,23 @@ func (c *call) judgeResult(value any, failure error) (again bool) {
 	c.inOperation = false
 	if c.policy.spec.ClassifyResult != nil && !c.silent(value) {
 		c.readClock()
-		r := takeRecord()
-		r.input = c.session.input(c.now)
+		r := c.newRecord()
 		r.failure.beginResult(&r.source, value, c.policy.spec.ResultAttributes, c.now)
 		j, faults := c.policy.judgeResult(&r.input, &r.failure)
 		c.reportAll(faults)
 		if j.class != NoClass {
-			return c.failResult(r, j, nil)
+			return c.failResult(j, nil)
 		}
-		r.giveBack()
 	}
 	if failure == nil {
 		return c.succeed()
 	}
 	c.readClock()
-	r := takeRecord()
-	r.input = c.session.input(c.now)
+	r := c.newRecord()
 	r.failure.begin(&r.source, failure, c.policy.spec.Attributes, c.now, maxInner)
 	j, faults := c.policy.judgeError(&r.input, &r.failure)
 	c.reportAll(faults)
-	return c.failResult(r, j, failure)
+	return c.failResult(j, failure)
 }
 
 // silent reports whether the rules for results are known to say nothing of value.
@@ -382,13 +379,13 @@ func (c *call) silent(value any) bool {
 	return silent != nil && resultGiven(value) == nil && c.policy.spec.ResultAttributes == nil && silent(resultStatus(value))
 }
 
-func (c *call) failResult(r *record, j judgement, err error) (again bool) {
+func (c *call) failResult(j judgement, err error) (again bool) {
 	c.attempt.release() // the value may yet be what the caller gets
-	return c.goOn(c.fail(r, j, CauseResult, err, c.callerEnded()))
+	return c.fail(j, CauseResult, err, c.callerEnded())
 }
 
-// A record is what rules are shown of one attempt. Records are used again: neither the
-// functions of a policy nor events keep them.
+// A record is what rules are shown of an attempt: one for all attempts of a call, and then
+// for those of another. Neither the functions of a policy nor events keep it.
 type record struct {
 	input   Input
 	failure Failure
@@ -397,21 +394,13 @@ type record struct {
 
 var records = sync.Pool{New: func() any { return new(record) }}
 
-func takeRecord() *record { return records.Get().(*record) }
-
-func (r *record) giveBack() {
-	*r = record{}
-	records.Put(r)
-}
-
-// goOn does what was decided after a failed attempt. It returns true if the call is to
-// sleep and then try again.
-func (c *call) goOn(d decision) (again bool) {
-	if d.reason != NotStopped {
-		return c.finish(d.reason)
+// newRecord begins the record of the attempt that has just ended.
+func (c *call) newRecord() *record {
+	if c.record == nil {
+		c.record = records.Get().(*record)
 	}
-	c.pause = d.sleep
-	return true
+	c.record.input = c.session.input(c.now)
+	return c.record
 }
 
 // succeed ends the call. What time it is matters only to those who are told, to strategies
@@ -428,9 +417,9 @@ func (c *call) succeed() (again bool) {
 	return c.finish(Success)
 }
 
-// fail decides what follows from a classified failure, and tells of it.
-func (c *call) fail(r *record, j judgement, cause Cause, err error, ended StopReason) decision {
-	defer r.giveBack()
+// fail decides what follows from a classified failure, and tells of it. It returns true
+// if the call is to pause and then try again.
+func (c *call) fail(j judgement, cause Cause, err error, ended StopReason) (again bool) {
 	c.session.fail(j, cause, err)
 	c.reportAll(c.policy.learn(c.now, false))
 	d := decision{reason: ended, hint: j.hint, hasHint: j.hasHint}
@@ -440,7 +429,7 @@ func (c *call) fail(r *record, j judgement, cause Cause, err error, ended StopRe
 		d.reason = Aborted
 	default:
 		c.session.notReplayable = c.session.notReplayable || !c.replayable()
-		d = c.session.respond(&r.input, j, c.now, c.random())
+		d = c.session.respond(&c.record.input, j, c.now, c.random())
 		c.reportAll(d.faults)
 	}
 	c.note, c.selector, c.strategy = d.note, d.selector, d.strategy
@@ -454,7 +443,11 @@ func (c *call) fail(r *record, j judgement, cause Cause, err error, ended StopRe
 			Sleep: d.sleepFor(d.reason), Err: err,
 		})
 	}
-	return d
+	if d.reason != NotStopped {
+		return c.finish(d.reason)
+	}
+	c.pause = d.sleep
+	return true
 }
 
 // giveUp ends the call after an attempt that is not classified.
@@ -486,7 +479,9 @@ func (c *call) negotiate(d decision) StopReason {
 	if c.stepwise && action == SleepThenRetry {
 		action = DeferRetry
 	}
-	c.readClock()
+	if c.listening() || c.settings.beforeSleep != nil || c.settings.sleepHandler != nil {
+		c.readClock()
+	}
 	switch {
 	case action == AbortRetry:
 		return Aborted
@@ -570,7 +565,9 @@ func (c *call) sleep() (again bool) {
 func (c *call) wait(d time.Duration) error {
 	clock := c.settings.clock
 	if d <= 0 {
-		c.readClock()
+		if c.listening() {
+			c.readClock()
+		}
 		return nil
 	}
 	if clock == nil {
@@ -639,6 +636,10 @@ func (c *call) close() {
 	}
 	if c.watched {
 		c.tellCallObservers(c.settings.observer, endOfCall)
+	}
+	if c.record != nil {
+		*c.record = record{}
+		records.Put(c.record)
 	}
 }
 
