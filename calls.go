@@ -60,6 +60,10 @@ func WithOperation(name string) Option { return engine.WithOperation(name) }
 // phase is not_sent are retried.
 func NotIdempotent() Option { return engine.NotIdempotent() }
 
+// Idempotent takes back a NotIdempotent that came before it: of a handle, or of a
+// helper that assumes the worst, as redresssql does.
+func Idempotent() Option { return engine.Idempotent() }
+
 // NotReplayable says that the operation cannot be run again, because its input is
 // used up.
 func NotReplayable() Option { return engine.NotReplayable() }

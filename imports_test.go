@@ -45,6 +45,7 @@ var mayImport = map[string][]string{
 	"bench":               {"internal/lint", "engine", "interp", "dsl", "internal/load", "."},
 	"bench/ratios":        {},
 	".":                   {"dsl", "interp", "engine", "internal/catalog", "internal/load"},
+	"redresssql":          {"engine", "."},
 	"redresstest":         {"dsl", "engine", "interp", "internal/load", "internal/scenario", "internal/virtual"},
 	"examples/quickstart": {"."},
 

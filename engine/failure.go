@@ -125,7 +125,8 @@ type ResultExtractor func(value any) map[string]any
 //   - Phase is not_sent only if every branch of the chain that says anything says
 //     so, and sent if any of them was answered. Whatever failed while dialling is
 //     not_sent, and so is an error whose method SafeToRetry returns true (pgx). An error
-//     with a method FailurePhase() Phase answers for all that it wraps.
+//     with a method FailurePhase() Phase answers for all that it wraps, as those of
+//     [MarkPhase] do.
 //   - Type is that of the first error which is not a mere wrapper: those of fmt and
 //     errors, and markers, are.
 //
@@ -161,6 +162,7 @@ func (f *Failure) begin(src *source, err error, x Extractor, now time.Time, dept
 		f.RetryAfter, f.HasRetryAfter = src.chain.retryAfter()
 		f.pending = 0
 		f.readInner(inner, x, now, depth)
+		f.settlePhase(src.chain)
 		return
 	}
 	if given := src.chain.recordGiven(); given != nil {
@@ -169,6 +171,7 @@ func (f *Failure) begin(src *source, err error, x Extractor, now time.Time, dept
 			given.Marker = src.chain.marker()
 		}
 		*f = *given
+		f.settlePhase(src.chain)
 		return
 	}
 	attributes, fault := attributesOf(err, x)
@@ -192,6 +195,15 @@ func (f *Failure) readInner(inner *Error, x Extractor, now time.Time, depth int)
 	if wrapped != nil && depth > 0 {
 		f.Inner = failureAt(wrapped, x, now, depth-1)
 		f.blame(f.Inner.fault)
+	}
+}
+
+// settlePhase lets what an error of the chain knows of the phase overrule the record, and
+// the records in it.
+func (f *Failure) settlePhase(c chain) {
+	phase, ok := c.phaseKnown()
+	for ; ok && f != nil; f = f.Inner {
+		f.Phase = phase
 	}
 }
 

@@ -196,6 +196,22 @@ func (c chain) innerCall() (*Error, bool) {
 	return nil, false
 }
 
+// phaseKnown returns the phase of the outermost error of the chain that knows it.
+func (c chain) phaseKnown() (Phase, bool) {
+	for _, l := range c {
+		switch evidence, ok := phaseKnown(l.err); {
+		case !ok:
+		case evidence == saysNotSent:
+			return NotSent, true
+		case evidence == saysSent:
+			return Sent, true
+		default:
+			return PhaseUnknown, true
+		}
+	}
+	return "", false
+}
+
 func (c chain) marker() Class {
 	for _, l := range c {
 		if m, ok := l.err.(*markedError); ok {

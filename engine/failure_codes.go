@@ -62,6 +62,10 @@ const (
 	codeNoRows   = "NO_ROWS"
 	codeDBClosed = "DB_CLOSED"
 
+	codeInvalidConn    = "INVALID_CONN"
+	codeRolledBack     = "ROLLED_BACK"
+	codePacketTooLarge = "PACKET_TOO_LARGE"
+
 	codeMaxClients   = "MAX_CLIENTS"
 	codeRedisNil     = "NIL"
 	codeTxFailed     = "TX_FAILED"
@@ -101,14 +105,17 @@ var failureCodes = []FailureCode{
 	{KindHTTP, codeHandlerTimeout, PhaseUnknown, true, "http.ErrHandlerTimeout"},
 	{KindHTTP, codeServerClosed, PhaseUnknown, false, "http.ErrServerClosed"},
 
-	// A database answered, or its pool did. 40003, 08xxx, 57P01 and 57P02 are in phase
-	// unknown, 53300 and 57P03 not_sent; so are the MySQL numbers of the same meaning.
+	// A database answered, or its pool did. 40003, 08xxx, 57P01, 57P02, 57P05 and 25P03 are
+	// in phase unknown, 53300 and 57P03 not_sent; so are the MySQL numbers of the same meaning.
 	{KindSQL, "", Sent, false, "SQLState() string: the SQLSTATE, five characters (pgx, pq); MySQLError with a field Number uint16: the number in decimal (go-sql-driver)"},
-	{KindSQL, codeBadConn, NotSent, false, "driver.ErrBadConn"},
-	{KindSQL, codeConnDone, NotSent, false, "sql.ErrConnDone"},
-	{KindSQL, codeTxDone, PhaseUnknown, false, "sql.ErrTxDone"},
+	{KindSQL, codeBadConn, NotSent, false, `driver.ErrBadConn; go-sql-driver "bad connection"`},
+	{KindSQL, codeInvalidConn, PhaseUnknown, false, `go-sql-driver ErrInvalidConn, "invalid connection": the connection was lost; MySQL's own clients say 2006 or 2013`},
+	{KindSQL, codePacketTooLarge, NotSent, false, `go-sql-driver ErrPktTooLarge, "packet for query is too large"`},
+	{KindSQL, codeConnDone, NotSent, false, `sql.ErrConnDone; pgconn.ErrConnClosed, "conn closed"`},
+	{KindSQL, codeTxDone, PhaseUnknown, false, `sql.ErrTxDone; pgx.ErrTxClosed, "tx is closed"`},
+	{KindSQL, codeRolledBack, Sent, false, `pgx.ErrTxCommitRollback, "commit unexpectedly resulted in rollback"`},
 	{KindSQL, codeNoRows, Sent, false, "sql.ErrNoRows"},
-	{KindSQL, codeDBClosed, NotSent, false, `database/sql "sql: database is closed"`},
+	{KindSQL, codeDBClosed, NotSent, false, `database/sql "sql: database is closed"; pgxpool "closed pool"`},
 
 	// A Redis error reply: the code is its first word (LOADING, MOVED, WRONGTYPE, ERR, ...).
 	{KindRedis, "", Sent, false, "RedisError() (go-redis), redis.Error (redigo): first word of the reply, upper case"},

@@ -285,9 +285,9 @@ func sqlPhase(code string) Phase {
 		return NotSent
 	case "1040", "1129", "1130", "1203", "2002", "2003": // MySQL: too many connections, host blocked or not allowed, cannot connect
 		return NotSent
-	case "40003", "57P01", "57P02": // statement_completion_unknown, admin_shutdown, crash_shutdown
+	case "40003", "57P01", "57P02", "57P05", "25P03": // statement_completion_unknown, admin_shutdown, crash_shutdown, idle_session_timeout, idle_in_transaction_session_timeout
 		return PhaseUnknown
-	case "1053", "1077", "1158", "1159", "1160", "1161", "2006", "2013": // MySQL: shutdown, network errors, lost connection
+	case "1053", "1077", "1158", "1159", "1160", "1161", "1927", "2006", "2013", "4031": // MySQL: shutdown, network errors, connection killed, lost, idle for too long
 		return PhaseUnknown
 	}
 	if len(code) == 5 && strings.HasPrefix(code, "08") { // connection_exception

@@ -76,6 +76,13 @@ var wordings = [...]wording{
 	{before: "stopped after ", after: " redirects", finding: finding{kind: KindHTTP, code: codeTooManyRedirects, phase: Sent, rank: rankPath}},
 
 	{before: "sql: database is closed", finding: finding{kind: KindSQL, code: codeDBClosed, phase: NotSent, rank: rankCoded}},
+	{before: "closed pool", after: "closed pool", finding: finding{kind: KindSQL, code: codeDBClosed, phase: NotSent, rank: rankCoded}},
+	{before: "conn closed", after: "conn closed", finding: finding{kind: KindSQL, code: codeConnDone, phase: NotSent, rank: rankCoded}},
+	{before: "tx is closed", after: "tx is closed", finding: finding{kind: KindSQL, code: codeTxDone, rank: rankCoded}},
+	{before: "commit unexpectedly resulted in rollback", finding: finding{kind: KindSQL, code: codeRolledBack, phase: Sent, rank: rankCoded}},
+	{before: "bad connection", after: "bad connection", finding: finding{kind: KindSQL, code: codeBadConn, phase: NotSent, rank: rankCoded}},
+	{before: "invalid connection", after: "invalid connection", finding: finding{kind: KindSQL, code: codeInvalidConn, rank: rankPath}},
+	{before: "packet for query is too large", finding: finding{kind: KindSQL, code: codePacketTooLarge, phase: NotSent, rank: rankCoded}},
 	{before: "redis: connection pool timeout", finding: finding{kind: KindRedis, code: codePoolTimeout, phase: NotSent, timeout: true, rank: rankCoded}},
 	{before: "redis: client is closed", finding: finding{kind: KindRedis, code: codeClientClosed, phase: NotSent, rank: rankCoded}},
 	{before: "redigo: nil returned", finding: finding{kind: KindRedis, code: codeRedisNil, phase: Sent, rank: rankCoded}},

@@ -40,6 +40,18 @@ func MarkTransient(err error) error { return mark(err, Transient, 0) }
 // retried little.
 func MarkUnknown(err error) error { return mark(err, Unknown, 0) }
 
+// MarkPhase says in code whether the request had left, whatever the errors that err
+// wraps tell of it: NotSent that the dependency cannot have acted on it, or that what it
+// did was undone. It is what err.phase is, and what calls with [NotIdempotent] go by. A
+// marked error prints as the error does, and errors.Is and errors.As reach it. Of several
+// marks along one chain the outermost counts. MarkPhase(nil, p) is nil.
+func MarkPhase(err error, p Phase) error {
+	if err == nil {
+		return nil
+	}
+	return &phaseError{err: err, phase: p}
+}
+
 // ErrAbort is what errors.Is finds in every error made by [Abort]. An operation that
 // has no error of its own to give may return it.
 var ErrAbort = errors.New("engine: aborted")
@@ -73,6 +85,16 @@ func (m *markedError) Unwrap() error { return m.err }
 
 // RetryAfter is the hint of a marker; zero is none.
 func (m *markedError) RetryAfter() time.Duration { return m.after }
+
+// A phaseError carries a phase.
+type phaseError struct {
+	err   error
+	phase Phase
+}
+
+func (e *phaseError) Error() string       { return e.err.Error() }
+func (e *phaseError) Unwrap() error       { return e.err }
+func (e *phaseError) FailurePhase() Phase { return e.phase }
 
 // An abortError asks for the end of the call.
 type abortError struct{ err error }

@@ -84,3 +84,45 @@ func TestAbortShowsTheErrorItWraps(t *testing.T) {
 		t.Error("an aborted nil is an error")
 	}
 }
+
+func TestAMarkedPhaseHoldsForAllThatIsWrapped(t *testing.T) {
+	answered := &pgError{"40001"}
+	for _, row := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"over an answer", MarkPhase(answered, NotSent), "sql 40001 not_sent"},
+		{"in other words", fmt.Errorf("transfer: %w", MarkPhase(fmt.Errorf("debit: %w", answered), NotSent)), "sql 40001 not_sent"},
+		{"over several", MarkPhase(errors.Join(answered, io.EOF), NotSent), "sql 40001 not_sent"},
+		{"over what would be not sent", MarkPhase(&pgError{"53300"}, Sent), "sql 53300 sent"},
+		{"over what says nothing", MarkPhase(errors.New("no"), NotSent), "unknown  not_sent"},
+		{"unknown on purpose", MarkPhase(&pgError{"53300"}, PhaseUnknown), "sql 53300 unknown"},
+		{"the outermost counts", MarkPhase(MarkPhase(answered, Sent), NotSent), "sql 40001 not_sent"},
+		{"beside another branch", errors.Join(MarkPhase(answered, NotSent), io.EOF), "sql 40001 unknown"},
+		{"over a class", MarkPhase(MarkPermanent(answered), NotSent), "sql 40001 not_sent"},
+		{"over an inner call", MarkPhase(&Error{Reason: BudgetExhausted, Attempts: 2, Err: answered}, NotSent), "redress BUDGET_EXHAUSTED not_sent"},
+		{"over a record", MarkPhase(recordedError{&Failure{Kind: KindSQL, Code: "40001", Phase: Sent}}, NotSent), "sql 40001 not_sent"},
+	} {
+		f := FailureOf(row.err, nil)
+		if got := what(f); got != row.want {
+			t.Errorf("%s: got %s, want %s", row.name, got, row.want)
+		}
+		if f.Inner != nil && f.Inner.Phase != f.Phase {
+			t.Errorf("%s: the inner record says %s", row.name, f.Inner.Phase)
+		}
+	}
+	marked := MarkPhase(answered, NotSent)
+	f := FailureOf(marked, nil)
+	if marked.Error() != answered.Error() || !errors.Is(marked, answered) || f.Type != "*engine.pgError" || len(f.Causes) != 1 {
+		t.Errorf("the marked error is hidden: %+v", f)
+	}
+	if MarkPhase(nil, NotSent) != nil {
+		t.Error("a marked nil is an error")
+	}
+}
+
+type recordedError struct{ *Failure }
+
+func (e recordedError) Error() string           { return e.Code }
+func (e recordedError) FailureRecord() *Failure { return e.Failure }

@@ -21,6 +21,7 @@ const (
 	optNothing optionKind = iota
 	optOperation
 	optNotIdempotent
+	optIdempotent
 	optNotReplayable
 	optLabels
 	optObserver
@@ -45,6 +46,10 @@ func WithOperation(name string) Option { return Option{kind: optOperation, text:
 // NotIdempotent says that doing it twice does harm. Then only failures whose phase
 // is not_sent are retried; others stop with NOT_IDEMPOTENT.
 func NotIdempotent() Option { return Option{kind: optNotIdempotent} }
+
+// Idempotent takes back a [NotIdempotent] that came before it: of a handle, or of a
+// helper that assumes the worst.
+func Idempotent() Option { return Option{kind: optIdempotent} }
 
 // NotReplayable says that the operation cannot be run again, whatever the failure:
 // the first one stops with NOT_REPLAYABLE.
@@ -197,6 +202,8 @@ func (s *settings) set(o *Option) {
 		s.operation = o.text
 	case optNotIdempotent:
 		s.notIdempotent = true
+	case optIdempotent:
+		s.notIdempotent = false
 	case optNotReplayable:
 		s.notReplayable = true
 	case optLabels:

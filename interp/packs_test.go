@@ -150,24 +150,27 @@ type codeRow struct {
 
 var codeRows = []codeRow{
 	// PostgreSQL documentation, appendix A; ODBC's HYT00, HYT01 and 08S01.
-	{"std.sql", engine.KindSQL, engine.Concurrency, "40001 40P01 55P03 40003"},
-	{"std.sql", engine.KindSQL, engine.Transient, "08000 08001 08003 08004 08006 08007 08P01 08S01 57P01 57P02 57P03 HYT00 HYT01"},
+	{"std.sql", engine.KindSQL, engine.Concurrency, "40001 40P01 55P03 40003 25006"},
+	{"std.sql", engine.KindSQL, engine.Transient, "08000 08001 08003 08004 08006 08007 08P01 08S01 57P01 57P02 57P03 57P05 25P03 HYT00 HYT01"},
 	{"std.sql", engine.KindSQL, engine.RateLimit, "53000 53100 53200 53300 53400"},
 	{"std.sql", engine.KindSQL, engine.Auth, "28000 28P01"},
 	{"std.sql", engine.KindSQL, engine.Permission, "42501"},
-	{"std.sql", engine.KindSQL, engine.Permanent, "22001 22012 22P02 23502 23503 23505 23514 42601 42703 42P01 0A000 3D000 3F000"},
+	{"std.sql", engine.KindSQL, engine.Permanent, "22001 22012 22P02 23502 23503 23505 23514 42601 42703 42P01 0A000 21000 3D000 3F000 54000 54001 54011"},
 	{"std.sql", engine.KindSQL, engine.ServerError, "58000 58030 58P01 XX000"},
 	{"std.sql", engine.KindSQL, engine.Unknown, "57014"},
 	// MySQL Server and Client Error Message References.
-	{"std.sql", engine.KindSQL, engine.Concurrency, "1205 1213 3572 1290 1836"},
-	{"std.sql", engine.KindSQL, engine.RateLimit, "1040 1203"},
-	{"std.sql", engine.KindSQL, engine.Transient, "2002 2003 2006 2013 1053 1077 1158 1159 1160 1161"},
+	{"std.sql", engine.KindSQL, engine.Concurrency, "1020 1205 1213 3572 1290 1792 1836"},
+	{"std.sql", engine.KindSQL, engine.RateLimit, "1040 1203 1226"},
+	{"std.sql", engine.KindSQL, engine.Transient, "2002 2003 2006 2013 1053 1077 1158 1159 1160 1161 1927 4031"},
 	{"std.sql", engine.KindSQL, engine.Permission, "1044 1142 1143 1227"},
 	{"std.sql", engine.KindSQL, engine.Auth, "1045 1698"},
-	{"std.sql", engine.KindSQL, engine.Permanent, "1062 1064 1146 1451 1452"},
+	{"std.sql", engine.KindSQL, engine.Permanent, "1062 1064 1146 1451 1452 1046 1048 1049 1054 1136 1153 1264 1364 1366 1406 3819 4025"},
+	{"std.sql", engine.KindSQL, engine.Unknown, "1317 1969 3024"},
 	// database/sql.
-	{"std.sql", engine.KindSQL, engine.Transient, "BAD_CONN CONN_DONE"},
-	{"std.sql", engine.KindSQL, engine.Permanent, "NO_ROWS TX_DONE DB_CLOSED"},
+	{"std.sql", engine.KindSQL, engine.Transient, "BAD_CONN CONN_DONE INVALID_CONN"},
+	{"std.sql", engine.KindSQL, engine.Permanent, "NO_ROWS TX_DONE DB_CLOSED PACKET_TOO_LARGE"},
+	// A statement had failed before, and nobody looked.
+	{"std.sql", engine.KindSQL, engine.Unknown, "ROLLED_BACK"},
 
 	// https://grpc.io/docs/guides/status-codes/
 	{"std.grpc", engine.KindGRPC, engine.RateLimit, "RESOURCE_EXHAUSTED"},
@@ -472,7 +475,7 @@ func TestErrorsOfDriversHaveTheirClass(t *testing.T) {
 			}
 		}
 	}
-	if want := map[string]int{"std.sql": 71, "std.grpc": 16, "std.redis": 22, "std.aws": 26}; !maps.Equal(seen, want) {
+	if want := map[string]int{"std.sql": 98, "std.grpc": 16, "std.redis": 22, "std.aws": 26}; !maps.Equal(seen, want) {
 		t.Errorf("%v errors were tried, want %v", seen, want)
 	}
 }
