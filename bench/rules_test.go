@@ -15,7 +15,9 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 
 	"github.com/redress-policy/redress"
+	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
+	"github.com/redress-policy/redress/interp"
 )
 
 // The comparison
@@ -465,6 +467,35 @@ func BenchmarkRule(b *testing.B) {
 	}
 }
 
+// BenchmarkCondition evaluates the conditions of single rules on that record, without
+// making a decision of it: what the compiler makes beside the Go that somebody writes.
+func BenchmarkCondition(b *testing.B) {
+	r := newRecord(engine.Failure{Status: 503, Code: "ServiceUnavailable", Kind: engine.KindHTTP, Message: upstream})
+	for _, l := range shapes {
+		b.Run(l.name+"/hand", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				l.hand(r.failure)
+			}
+		})
+		set, found := dsl.ParseSet([]*dsl.Source{dsl.NewSource("rules.yaml", []byte(policyOf(l)))})
+		program, more := interp.Compile(set, interp.Options{})
+		if len(found)+len(more) > 0 {
+			b.Fatal(found, more)
+		}
+		conditions := program.Policies()[0].Classify()
+		condition := conditions[0].Compiled()
+		b.Run(l.name+"/redress", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := condition.Test(r.input); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 var sink engine.Class
 
 // BenchmarkError classifies an error by one rule, range, the making of the record
@@ -532,16 +563,21 @@ func TestEnginesAgree(t *testing.T) {
 
 // classifier is the function by which the engine asks a policy's rules.
 func classifier(tb testing.TB, l list) engine.ClassifyFunc {
+	set, err := redress.Parse("rules.yaml", []byte(policyOf(l)))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return set.MustPolicy("rules").Spec().Classify
+}
+
+// policyOf writes a policy with the rules of a list.
+func policyOf(l list) string {
 	var text strings.Builder
 	text.WriteString("apiVersion: redress/v1\nkind: Policy\nname: rules\nclassify:\n")
 	for i, r := range l.rules {
 		fmt.Fprintf(&text, "  - {id: rule-%d, when: '%s', class: %v}\n", i, r.when, r.class)
 	}
-	set, err := redress.Parse("rules.yaml", []byte(text.String()))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return set.MustPolicy("rules").Spec().Classify
+	return text.String()
 }
 
 func ours(tb testing.TB, l list) func(*record) engine.Class {

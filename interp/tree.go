@@ -65,8 +65,14 @@ type Condition struct {
 	compiled cond.Condition
 }
 
+// Compiled returns the condition as a function, for the rest of this module.
+func (c *Condition) Compiled() *cond.Condition { return &c.compiled }
+
 // Test evaluates the condition, as a call would.
-func (c Condition) Test(in *engine.Input) (holds bool, err error) {
+func (c *Condition) Test(in *engine.Input) (holds bool, err error) {
+	if !c.compiled.UsesScratch() {
+		return c.compiled.Test(in)
+	}
 	own := *in
 	own.Scratch = engine.Scratch{}
 	return c.compiled.Test(&own)

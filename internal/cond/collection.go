@@ -9,6 +9,7 @@ import (
 
 // exists looks for a cause of which the condition holds.
 func (c *Compiler) exists(e *Expr) value[bool] {
+	c.scratch = true
 	condition := c.boolean(e.Args[0])
 	if condition.pure != nil {
 		holds := condition.pure

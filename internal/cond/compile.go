@@ -19,9 +19,10 @@ import (
 // A Compiler makes functions of the expressions of one list, among which it shares the
 // values of vars.
 type Compiler struct {
-	vars  map[varKey]any // values of the vars, of type value[T]
-	slots int            // that vars take in the scratch space
-	other *Expr          // the first part of the expression that it cannot make a function of
+	vars    map[varKey]any // values of the vars, of type value[T]
+	slots   int            // that vars take in the scratch space
+	scratch bool           // something that it made writes to the scratch space
+	other   *Expr          // the first part of the expression that it cannot make a function of
 }
 
 // A varKey is one var: two that are defined alike have errors of their own.
@@ -42,16 +43,22 @@ func unsupported[T any](c *Compiler, e *Expr) value[T] {
 }
 
 // A Condition is a compiled condition.
-type Condition struct{ value[bool] }
+type Condition struct {
+	value[bool]
+	scratch bool // it may write to the scratch space
+}
 
 // Opaque makes a condition of a function.
 func Opaque(test func(*engine.Input) (bool, error)) Condition {
-	return Condition{value[bool]{risky: test}}
+	return Condition{value: value[bool]{risky: test}}
 }
 
-// Test evaluates the condition. The scratch space of in must be empty, but for what other
-// conditions of the same compiler left there.
-func (c Condition) Test(in *engine.Input) (bool, error) {
+// UsesScratch reports whether Test may write to the scratch space of its input.
+func (c *Condition) UsesScratch() bool { return c.scratch }
+
+// Test evaluates the condition. If it uses the scratch space, that must be empty but for
+// what other conditions of the same compiler left there.
+func (c *Condition) Test(in *engine.Input) (bool, error) {
 	if c.pure != nil {
 		return c.pure(in), nil
 	}
@@ -62,19 +69,23 @@ func (c Condition) Test(in *engine.Input) (bool, error) {
 // cannot make a function of.
 func (c *Compiler) Condition(e *Expr) (made Condition, other *Expr) {
 	c.other = nil
-	return Condition{c.boolean(e)}, c.other
+	v := c.boolean(e)
+	return Condition{v, c.scratch}, c.other
 }
 
 // A Hint is a compiled duration.
-type Hint struct{ value[time.Duration] }
+type Hint struct {
+	value[time.Duration]
+	scratch bool
+}
 
 // OpaqueHint makes a hint of a function.
 func OpaqueHint(get func(*engine.Input) (time.Duration, error)) Hint {
-	return Hint{value[time.Duration]{risky: get}}
+	return Hint{value: value[time.Duration]{risky: get}}
 }
 
 // Get evaluates the duration, as Test does a condition.
-func (h Hint) Get(in *engine.Input) (time.Duration, error) {
+func (h *Hint) Get(in *engine.Input) (time.Duration, error) {
 	if h.pure != nil {
 		return h.pure(in), nil
 	}
@@ -84,5 +95,6 @@ func (h Hint) Get(in *engine.Input) (time.Duration, error) {
 // Hint makes a function of a duration, as Condition does of a condition.
 func (c *Compiler) Hint(e *Expr) (made Hint, other *Expr) {
 	c.other = nil
-	return Hint{c.duration(e)}, c.other
+	v := c.duration(e)
+	return Hint{v, c.scratch}, c.other
 }

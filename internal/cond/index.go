@@ -2,192 +2,278 @@ package cond
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/redress-policy/redress/engine"
 )
 
-// An index tells which rules need not be asked. It has a set of rules, as bits, for each
+// An index tells which rules need not be asked. It has sets of rules, as bits, for each
 // status, and for each code and kind that rules name.
 //
-// The invariant: the bit of a rule is missing from the set of a value only if the rule's
-// condition is false, and does not err, for every failure whose field has that value. So a
-// rule may be passed over if its bit is missing from any of the sets that the failure's
-// fields lead to, and the first of the others that holds is the first of all.
+// The invariants: a rule is missing from the set may of a value only if its condition is
+// false, and does not err, for every failure whose field has that value; and it is in the
+// set sure only if its condition is true, and does not err, for every such failure. So a
+// rule is passed over if it is missing from may for any of the failure's fields, it holds
+// without being asked if it is in sure for any of them, and the first of those that are
+// left to hold is the first of all.
+//
+// Code and kind cost more to compute than a status. They are read only when a rule is
+// reached that they may say something of, and that the status does not decide.
 type index struct {
-	all      []uint64
-	statuses [maxStatus + 1]uint16 // to rows
-	rows     [][]uint64
-	codes    map[string][]uint64 // nil if no rule depends on the code
-	code     []uint64            // of all other codes
-	kinds    map[string][]uint64
-	kind     []uint64
-	narrows  []uint64 // rules that some code or kind rules out: only before these is it worth to look at them
+	rows     []sets                   // by statuses; the last is that of statuses out of range
+	statuses [maxStatus + 1]uint16    // to rows
+	silent   [maxStatus/64 + 1]uint64 // statuses for which no rule may hold
+	codes    table
+	kinds    table
+	named    []uint64         // rules of which codes or kinds may say something
+	verdicts []engine.Verdict // where no rule holds, then where each of them does, without hints and errors
 }
 
 const maxStatus = 599
 
-// row is the set for the failure's status.
-func (x *index) row(in *engine.Input) []uint64 {
+// Sets are what one value of a field says of the rules, 64 of them in each word.
+type sets struct{ may, sure []uint64 }
+
+// row is what the failure's status says.
+func (x *index) row(in *engine.Input) *sets {
 	if s := uint(status(in)); s <= maxStatus {
-		return x.rows[x.statuses[s]]
+		return &x.rows[x.statuses[s]]
 	}
-	return x.all
+	return &x.rows[len(x.rows)-1]
 }
 
-// word is one word of the sets for code and kind, intersected.
-func (x *index) word(in *engine.Input, w int) uint64 {
-	mask := ^uint64(0)
-	if x.codes != nil {
-		set, ok := x.codes[code(in)]
-		if !ok {
-			set = x.code
-		}
-		mask = set[w]
+// names is what the failure's code and kind say.
+func (x *index) names(in *engine.Input) (byCode, byKind *sets) {
+	byCode, byKind = &x.codes.rest, &x.kinds.rest
+	if x.codes.slots != nil {
+		byCode = x.codes.find(code(in))
 	}
-	if x.kinds != nil {
-		set, ok := x.kinds[kindOf(kind(in))]
-		if !ok {
-			set = x.kind
-		}
-		mask &= set[w]
+	if x.kinds.slots != nil {
+		byKind = x.kinds.find(kindOf(kind(in)))
 	}
-	return mask
+	return byCode, byKind
+}
+
+// A table has the sets for the values of a text field.
+type table struct {
+	slots []slot // a power of two, at most half of them taken; nil if no rule depends on the field
+	rest  sets   // for values that have no slot
+}
+
+type slot struct {
+	name string
+	sets *sets // nil if it is free
+}
+
+// find returns what a value says.
+func (t *table) find(name string) *sets {
+	mask := uint(len(t.slots) - 1)
+	for i := hash(name) & mask; t.slots[i].sets != nil; i = (i + 1) & mask {
+		if t.slots[i].name == name {
+			return t.slots[i].sets
+		}
+	}
+	return &t.rest
+}
+
+// hash tells apart what codes differ in mostly: the length, the beginning, the middle and
+// the end.
+func hash(name string) uint {
+	n := uint(len(name))
+	if n == 0 {
+		return 0
+	}
+	return n + 31*uint(name[0]) + 7*uint(name[n/2]) + 131*uint(name[n-1])
+}
+
+// newTable makes a table of what the rules say of each name.
+func newTable(names []string, of func(name string) sets, rest sets) table {
+	if len(names) == 0 {
+		return table{rest: rest}
+	}
+	size := 2
+	for size < 2*len(names) {
+		size *= 2
+	}
+	t := table{make([]slot, size), rest}
+	for _, name := range names {
+		made := of(name)
+		i := hash(name) & uint(size-1)
+		for t.slots[i].sets != nil {
+			i = (i + 1) & uint(size-1)
+		}
+		t.slots[i] = slot{name, &made}
+	}
+	return t
 }
 
 // newIndex joins what is known of each rule.
 func newIndex(rules []*Rule) *index {
 	facets := make([]facet, len(rules))
+	x := &index{verdicts: make([]engine.Verdict, 1, len(rules)+1)}
 	for i, r := range rules {
 		facets[i] = facetOf(r.Expr)
+		x.verdicts = append(x.verdicts, engine.Verdict{Class: r.Class, Rule: r.ID})
 	}
-	setOf := func(has func(f *facet) bool) []uint64 {
-		set := make([]uint64, (len(rules)+63)/64)
-		for i := range facets {
-			if has(&facets[i]) {
-				set[i/64] |= 1 << (i % 64)
-			}
-		}
-		return set
-	}
-	x := &index{all: setOf(func(*facet) bool { return true })}
-	for s := range x.statuses {
-		set := setOf(func(f *facet) bool { return f.statuses[s/64]>>(s%64)&1 != 0 })
-		row := slices.IndexFunc(x.rows, func(known []uint64) bool { return slices.Equal(known, set) })
-		if row < 0 {
-			row = len(x.rows)
-			x.rows = append(x.rows, set)
-		}
-		x.statuses[s] = uint16(row)
-	}
-	named := func(of func(*facet) *names) (sets map[string][]uint64, rest []uint64) {
-		for i := range facets {
-			for name := range of(&facets[i]).possible {
-				if sets == nil {
-					sets = map[string][]uint64{}
-				}
-				if sets[name] == nil {
-					sets[name] = setOf(func(f *facet) bool { return of(f).may(name) })
-				}
-			}
-		}
-		return sets, setOf(func(f *facet) bool { return of(f).others })
-	}
-	x.codes, x.code = named(func(f *facet) *names { return &f.codes })
-	x.kinds, x.kind = named(func(f *facet) *names { return &f.kinds })
-	x.narrows = setOf(func(f *facet) bool { return f.codes.narrow() || f.kinds.narrow() })
+	x.indexStatuses(facets)
+	x.named = make([]uint64, words(len(rules)))
+	x.codes = x.tableOf(facets, "code", func(f *facet) *texts { return &f.codes })
+	x.kinds = x.tableOf(facets, "kind", func(f *facet) *texts { return &f.kinds })
 	return x
 }
 
-// narrow reports whether some value rules the condition out.
-func (n *names) narrow() bool {
-	for _, possible := range n.possible {
-		if !possible {
-			return true
+func words(rules int) int { return (rules + 63) / 64 }
+
+// setsOf collects an outcome of each rule.
+func setsOf(facets []facet, of func(f *facet) outcome) sets {
+	s := sets{make([]uint64, words(len(facets))), make([]uint64, words(len(facets)))}
+	for i := range facets {
+		o := of(&facets[i])
+		if o != isFalse {
+			s.may[i/64] |= 1 << (i % 64)
+		}
+		if o == isTrue {
+			s.sure[i/64] |= 1 << (i % 64)
 		}
 	}
-	return !n.others
+	return s
 }
 
-// A facet says with which values of single fields a condition may hold or err.
+// indexStatuses makes the rows. Statuses between those that literals name are all alike.
+func (x *index) indexStatuses(facets []facet) {
+	var starts []int
+	for i := range facets {
+		for _, n := range facets[i].numbers {
+			starts = append(starts, int(n))
+		}
+	}
+	slices.Sort(starts)
+	for i, start := range slices.Compact(starts) {
+		row := setsOf(facets, func(f *facet) outcome { return f.status(start) })
+		x.rows = append(x.rows, row)
+		silent := !slices.ContainsFunc(row.may, func(word uint64) bool { return word != 0 })
+		for s := start; s <= maxStatus; s++ {
+			x.statuses[s] = uint16(i)
+			x.silent[s/64] &^= 1 << (s % 64)
+			if silent {
+				x.silent[s/64] |= 1 << (s % 64)
+			}
+		}
+	}
+	x.rows = append(x.rows, setsOf(facets, func(*facet) outcome { return anything }))
+}
+
+// tableOf makes the table of a text field, and notes the rules that it says something of.
+func (x *index) tableOf(facets []facet, field string, of func(*facet) *texts) table {
+	seen := map[string]bool{}
+	var names []string
+	for i := range facets {
+		f := of(&facets[i])
+		for _, name := range f.names {
+			if !seen[name] {
+				seen[name], names = true, append(names, name)
+			}
+		}
+		if f.depends {
+			x.named[i/64] |= 1 << (i % 64)
+		}
+	}
+	return newTable(names,
+		func(name string) sets {
+			return setsOf(facets, func(f *facet) outcome { return of(f).of(f.when, field, name) })
+		},
+		setsOf(facets, func(f *facet) outcome { return of(f).rest }))
+}
+
+// A facet says what a condition comes to for the values of single fields.
 type facet struct {
-	statuses [maxStatus/64 + 1]uint64
-	codes    names
-	kinds    names
+	when     *Expr     // nil if it is not known
+	numbers  []int64   // statuses from each of which on, up to the next, outcomes are alike; the first is 0
+	outcomes []outcome // for each of numbers
+	codes    texts
+	kinds    texts
 }
 
-// Names are the values of a text field.
-type names struct {
-	possible map[string]bool // of those that the condition names
-	others   bool            // of all others
+// Texts are the values of a text field that a condition tells apart.
+type texts struct {
+	names   []string
+	tests   bool    // it looks into other values too
+	depends bool    // some value decides the condition
+	rest    outcome // for values that are not among the names
 }
 
-func (n *names) may(name string) bool {
-	possible, named := n.possible[name]
-	return named && possible || !named && n.others
+// of is what the condition comes to for a value that this or another condition names.
+func (t *texts) of(e *Expr, field, value string) outcome {
+	if t.tests || slices.Contains(t.names, value) {
+		return e.outcomes(field, value)
+	}
+	return t.rest
+}
+
+func (f *facet) status(s int) outcome {
+	i, exact := slices.BinarySearch(f.numbers, int64(s))
+	if !exact {
+		i--
+	}
+	return f.outcomes[i]
 }
 
 // facetOf tries a condition on the values that its literals tell apart. e may be nil.
 func facetOf(e *Expr) facet {
-	f := facet{codes: names{others: true}, kinds: names{others: true}}
 	if e == nil {
-		for i := range f.statuses {
-			f.statuses[i] = ^uint64(0)
-		}
-		return f
+		return facet{numbers: []int64{0}, outcomes: []outcome{anything}, codes: texts{rest: anything}, kinds: texts{rest: anything}}
 	}
-	numbers := []int64{0, maxStatus + 1}
-	codes, kinds := map[string]bool{}, map[string]bool{}
-	e.literals(func(field string, v any) {
+	f := facet{when: e, numbers: []int64{0, 1}}
+	e.literals(func(field, op string, v any) {
 		switch v := v.(type) {
 		case int64:
 			if field == "status" && 0 <= v && v <= maxStatus {
-				numbers = append(numbers, v)
+				f.numbers = append(f.numbers, v, v+1)
 			}
 		case string:
 			switch field {
 			case "code":
-				codes[v] = true
+				f.codes.add(op, v)
 			case "kind":
-				kinds[v] = true
+				f.kinds.add(op, v)
 			}
 		}
 	})
-	slices.Sort(numbers)
-	next := int64(0)
-	for _, n := range slices.Compact(numbers) {
-		f.mark(next, n, next < n && e.may("status", next)) // between the literals one is like the other
-		f.mark(n, n+1, n <= maxStatus && e.may("status", n))
-		next = n + 1
+	slices.Sort(f.numbers)
+	f.numbers = slices.DeleteFunc(slices.Compact(f.numbers), func(n int64) bool { return n > maxStatus })
+	for _, n := range f.numbers {
+		f.outcomes = append(f.outcomes, e.outcomes("status", n))
 	}
-	f.codes = e.names("code", codes)
-	f.kinds = e.names("kind", kinds)
+	f.codes.settle(e, "code")
+	f.kinds.settle(e, "kind")
 	return f
 }
 
-func (f *facet) mark(from, to int64, possible bool) {
-	for s := from; possible && s < to; s++ {
-		f.statuses[s/64] |= 1 << (s % 64)
+// add notes a literal that the field is compared with. The empty text is always a name,
+// because most failures have no code.
+func (t *texts) add(op, literal string) {
+	if len(t.names) == 0 {
+		t.names = append(t.names, "")
 	}
+	switch op {
+	case "startsWith", "endsWith", "contains":
+		t.tests = true
+	default:
+		t.names = append(t.names, literal)
+	}
+}
+
+func (t *texts) settle(e *Expr, field string) {
+	slices.Sort(t.names)
+	t.names = slices.Compact(t.names)
+	t.rest = e.outcomes(field, other{})
+	t.depends = t.tests || len(t.names) > 0
 }
 
 // other stands for a text that no literal of the condition names.
 type other struct{}
 
-func (e *Expr) names(field string, literals map[string]bool) names {
-	n := names{others: true}
-	if len(literals) == 0 {
-		return n
-	}
-	n.others, n.possible = e.may(field, other{}), map[string]bool{}
-	for name := range literals {
-		n.possible[name] = e.may(field, name)
-	}
-	return n
-}
-
-// literals calls f for each literal that a field is compared with.
-func (e *Expr) literals(f func(field string, v any)) {
+// literals calls f for each literal that a field is compared with, and the comparison.
+func (e *Expr) literals(f func(field, op string, v any)) {
 	if e.Op == OpCall && len(e.Args) == 2 {
 		for i, arg := range e.Args {
 			field, against := simpleField(arg), e.Args[1-i]
@@ -196,7 +282,7 @@ func (e *Expr) literals(f func(field string, v any)) {
 			}
 			for _, item := range append([]*Expr{against}, against.Args...) {
 				if item.Op == OpLiteral {
-					f(field, item.Value)
+					f(field, e.Name, item.Value)
 				}
 			}
 		}
@@ -213,128 +299,4 @@ func simpleField(e *Expr) string {
 		return ""
 	}
 	return recordField(e.Name)
-}
-
-// An outcome is a set of what a condition can come to.
-type outcome uint8
-
-const (
-	isTrue outcome = 1 << iota
-	isFalse
-	isError
-)
-
-// may reports whether a condition can hold or err if a field has a value.
-func (e *Expr) may(field string, v any) bool { return e.outcomes(field, v) != isFalse }
-
-// outcomes are what a condition can come to if a field has a value, for all that can be
-// told from that.
-func (e *Expr) outcomes(field string, v any) outcome {
-	switch e.Op {
-	case OpLiteral:
-		return truth(e.Value == true)
-	case OpVar:
-		return e.Args[0].outcomes(field, v)
-	case OpHas:
-		if recordField(e.Name) == field && v != (other{}) {
-			return truth(v != int64(0) && v != "" && (field != "kind" || v != "unknown"))
-		}
-		return isTrue | isFalse
-	case OpCall:
-		return e.callOutcomes(field, v)
-	}
-	return isTrue | isFalse | isError
-}
-
-func truth(b bool) outcome {
-	if b {
-		return isTrue
-	}
-	return isFalse
-}
-
-func (e *Expr) callOutcomes(field string, v any) outcome {
-	switch e.Name {
-	case "&&":
-		o := isTrue
-		for _, arg := range e.Args {
-			o = and2(o, arg.outcomes(field, v))
-		}
-		return o
-	case "||":
-		o := isFalse
-		for _, arg := range e.Args {
-			o = not(and2(not(o), not(arg.outcomes(field, v))))
-		}
-		return o
-	case "!":
-		return not(e.Args[0].outcomes(field, v))
-	case "==", "!=", "<", "<=", ">", ">=", "in":
-		if o := compare(e, field, v); o != 0 {
-			return o
-		}
-	}
-	return isTrue | isFalse | isError
-}
-
-// compare evaluates a comparison of the field with literals; 0 if it is another.
-func compare(e *Expr, field string, v any) outcome {
-	a, b, op := e.Args[0], e.Args[1], e.Name
-	if simpleField(b) == field && a.Op == OpLiteral && op != "in" {
-		a, b = b, a
-		op = map[string]string{"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}[op]
-	}
-	if simpleField(a) == "" {
-		return 0
-	}
-	if simpleField(a) != field {
-		if a.Type == b.Type && b.Op == OpLiteral && !strings.HasPrefix(recordField(a.Name), "attr.") {
-			return isTrue | isFalse // which cannot err
-		}
-		return 0
-	}
-	switch {
-	case b.Op == OpLiteral && op == "==":
-		return truth(b.Value == v)
-	case b.Op == OpLiteral && op == "!=":
-		return truth(b.Value != v)
-	case op == "in" && b.Op == OpList:
-		if slices.ContainsFunc(b.Args, func(item *Expr) bool { return item.Op != OpLiteral }) {
-			return 0
-		}
-		return truth(slices.ContainsFunc(b.Args, func(item *Expr) bool { return item.Value == v }))
-	}
-	x, isNumber := v.(int64)
-	limit, isLimit := b.Value.(int64)
-	if !isNumber || !isLimit || b.Op != OpLiteral {
-		return 0
-	}
-	switch op {
-	case "<":
-		return truth(x < limit)
-	case "<=":
-		return truth(x <= limit)
-	case ">":
-		return truth(x > limit)
-	case ">=":
-		return truth(x >= limit)
-	}
-	return 0
-}
-
-func not(o outcome) outcome { return o&isError | (o&isTrue)<<1 | (o&isFalse)>>1 }
-
-// and2 joins outcomes as CEL does: what is false decides, whatever else errs.
-func and2(a, b outcome) outcome {
-	var o outcome
-	if (a|b)&isFalse != 0 {
-		o |= isFalse
-	}
-	if a&isTrue != 0 && b&isTrue != 0 {
-		o |= isTrue
-	}
-	if a&isError != 0 && b&^isFalse != 0 || b&isError != 0 && a&^isFalse != 0 {
-		o |= isError
-	}
-	return o
 }

@@ -3,7 +3,7 @@ package cond
 import (
 	"fmt"
 	"math/bits"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redress-policy/redress/engine"
@@ -21,35 +21,51 @@ type Rule struct {
 // A List is rules in order, of which the first that holds decides. It is safe for use by
 // many goroutines.
 type List struct {
-	rules []*Rule
-	index func() *index // made when it is first needed
+	rules   []*Rule
+	scratch bool                  // rules write to the scratch space
+	made    atomic.Pointer[index] // made when it is first needed
+
+	// Decide asks the rules. A rule that errs does not match. It is a function rather than
+	// a method because a method that is handed on as a function copies what it returns.
+	Decide engine.ClassifyFunc
 }
 
 // NewList makes a list. Conditions and hints that read vars must come from one compiler.
 func NewList(rules []*Rule) *List {
-	return &List{rules, sync.OnceValue(func() *index { return newIndex(rules) })}
+	l := &List{rules: rules}
+	for _, r := range rules {
+		l.scratch = l.scratch || r.When.scratch || r.Hint != nil && r.Hint.scratch
+	}
+	l.Decide = func(in *engine.Input) engine.Verdict {
+		first, errors := l.First(in)
+		if errors != nil || first >= 0 && l.rules[first].Hint != nil {
+			return l.verdict(in, first, errors)
+		}
+		return l.index().verdicts[first+1] // a whole one is copied faster than it is put together
+	}
+	return l
+}
+
+func (l *List) index() *index {
+	if x := l.made.Load(); x != nil {
+		return x
+	}
+	x := newIndex(l.rules)
+	l.made.Store(x) // of two that are made at the same time one is enough
+	return x
 }
 
 // Silent reports whether for certain no rule holds or errs on a failure with that status.
 func (l *List) Silent(status int) bool {
-	if status < 0 || status > maxStatus {
-		return false
-	}
-	x := l.index()
-	for _, word := range x.rows[x.statuses[status]] {
-		if word != 0 {
-			return false
-		}
-	}
-	return true
+	s := uint(status)
+	return s <= maxStatus && l.index().silent[s/64]>>(s%64)&1 != 0
 }
 
 // maxErrors bounds how many errors of rules a verdict carries.
 const maxErrors = 16
 
-// Decide asks the rules. A rule that errs does not match.
-func (l *List) Decide(in *engine.Input) (v engine.Verdict) {
-	first, errors := l.First(in)
+// verdict is what Decide says where there is more to say than which rule holds.
+func (l *List) verdict(in *engine.Input, first int, errors []engine.RuleError) (v engine.Verdict) {
 	v.Errors = errors
 	if first < 0 {
 		return v
@@ -65,18 +81,31 @@ func (l *List) Decide(in *engine.Input) (v engine.Verdict) {
 // First returns the index of the first rule that holds, -1 if none does, and the errors of
 // those before it.
 func (l *List) First(in *engine.Input) (first int, errors []engine.RuleError) {
-	in.Scratch = engine.Scratch{}
+	if l.scratch {
+		in.Scratch = engine.Scratch{}
+	}
 	x := l.index()
-	for w, mask := range x.row(in) {
-		narrowed := false
-		for mask != 0 {
-			if lowest := mask & -mask; !narrowed && x.narrows[w]&lowest != 0 {
-				mask &= x.word(in, w)
-				narrowed = true
+	row := x.row(in)
+	var code, kind *sets
+	for w, may := range row.may {
+		sure, named := row.sure[w], x.named[w]
+		for may != 0 {
+			i := bits.TrailingZeros64(may)
+			rule := uint64(1) << i
+			switch {
+			case sure&rule != 0:
+				return w*64 + i, errors
+			case named&rule != 0: // once for each word
+				if code == nil {
+					code, kind = x.names(in)
+				}
+				may &= code.may[w] & kind.may[w]
+				sure |= code.sure[w] | kind.sure[w]
+				named = 0
 				continue
 			}
-			i := w*64 + bits.TrailingZeros64(mask)
-			mask &= mask - 1
+			may &^= rule
+			i += w * 64
 			holds, err := l.rules[i].When.Test(in)
 			if err != nil {
 				errors = appendError(errors, l.rules[i].ID, err)

@@ -29,11 +29,20 @@ func literalScan(pattern string) func(s string, re *regexp.Regexp) bool {
 			return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(s, word) })
 		}
 	}
+	folds := make([]foldWord, len(words))
+	for i, word := range words {
+		folds[i] = newFoldWord(word)
+	}
 	return func(s string, re *regexp.Regexp) bool {
 		if !isASCII(s) {
 			return re.MatchString(s)
 		}
-		return slices.ContainsFunc(words, func(word string) bool { return containsFold(s, word) })
+		for i := range folds {
+			if folds[i].in(s) {
+				return true
+			}
+		}
+		return false
 	}
 }
 
@@ -88,6 +97,13 @@ func product(parts []*syntax.Regexp) (words []string, fold, ok bool) {
 }
 
 func isASCII(s string) bool {
+	for len(s) >= 8 {
+		eight := s[:8]
+		if (eight[0]|eight[1]|eight[2]|eight[3]|eight[4]|eight[5]|eight[6]|eight[7])&utf8.RuneSelf != 0 {
+			return false
+		}
+		s = s[8:]
+	}
 	for i := 0; i < len(s); i++ {
 		if s[i] >= utf8.RuneSelf {
 			return false
@@ -96,19 +112,46 @@ func isASCII(s string) bool {
 	return true
 }
 
-// containsFold looks for a word in lower case in an ASCII text, without regard to case.
-func containsFold(s, word string) bool {
-	first := word[0]
-	upper := first
-	if 'a' <= first && first <= 'z' {
-		upper -= 'a' - 'A'
+// A foldWord is looked for in ASCII texts without regard to case: first for the letter of
+// it that texts have least of.
+type foldWord struct {
+	word         string // in lower case
+	rare         int    // where that letter is in it
+	lower, upper byte   // the letter
+}
+
+// byFrequency are bytes as they are frequent in messages, the most frequent first. Those
+// that it does not have are rare.
+const byFrequency = " etaoinsrhldcumfpgwybv.-:/0123456789kxjqz"
+
+func newFoldWord(word string) foldWord {
+	w := foldWord{word: word}
+	rarest := -1
+	for i := range len(word) {
+		rank := strings.IndexByte(byFrequency, word[i])
+		if rank < 0 {
+			rank = len(byFrequency)
+		}
+		if rank > rarest {
+			rarest, w.rare = rank, i
+		}
 	}
-	for len(s) >= len(word) {
-		i := nextFold(s[:len(s)-len(word)+1], first, upper)
+	w.lower = word[w.rare]
+	w.upper = w.lower
+	if 'a' <= w.lower && w.lower <= 'z' {
+		w.upper -= 'a' - 'A'
+	}
+	return w
+}
+
+// in looks for the word.
+func (w *foldWord) in(s string) bool {
+	for len(s) >= len(w.word) {
+		i := nextFold(s[w.rare:len(s)-len(w.word)+w.rare+1], w.lower, w.upper)
 		if i < 0 {
 			return false
 		}
-		if equalFold(s[i:i+len(word)], word) {
+		if equalFold(s[i:i+len(w.word)], w.word) {
 			return true
 		}
 		s = s[i+1:]

@@ -26,6 +26,7 @@ func remembered[T any](c *Compiler, name string, v value[T], simple bool, tooLar
 	if v.pure != nil && tooLarge == nil && simple {
 		return v // a field or a literal is not worth remembering
 	}
+	c.scratch = true
 	slot := c.slots
 	c.slots++
 	if pure, ok := any(v.pure).(func(*engine.Input) bool); ok && pure != nil && tooLarge == nil && slot < 128 {
