@@ -93,7 +93,7 @@ type Phase string
 // The phases. The empty Phase counts as PhaseUnknown.
 const (
 	PhaseUnknown Phase = "unknown"
-	NotSent      Phase = "not_sent" // the dependency cannot have seen it
+	NotSent      Phase = "not_sent" // the dependency cannot have seen it, or said that it did nothing with it
 	Sent         Phase = "sent"     // the dependency may have acted on it
 )
 

@@ -118,10 +118,10 @@ var failureCodes = []FailureCode{
 	{KindSQL, codeDBClosed, NotSent, false, `database/sql "sql: database is closed"; pgxpool "closed pool"`},
 
 	// A Redis error reply: the code is its first word (LOADING, MOVED, WRONGTYPE, ERR, ...).
-	{KindRedis, "", Sent, false, "RedisError() (go-redis), redis.Error (redigo): first word of the reply, upper case"},
+	{KindRedis, "", Sent, false, "RedisError() (go-redis), redis.Error (redigo): first word of the reply, upper case; not_sent where the reply says that nothing was done"},
 	{KindRedis, codeMaxClients, NotSent, false, `reply "ERR max number of clients reached"`},
 	{KindRedis, codeRedisNil, Sent, false, `go-redis redis.Nil, "redis: nil"; redigo ErrNil, "redigo: nil returned"`},
-	{KindRedis, codeTxFailed, Sent, false, `go-redis redis.TxFailedErr, "redis: transaction failed"`},
+	{KindRedis, codeTxFailed, NotSent, false, `go-redis redis.TxFailedErr, "redis: transaction failed"`},
 	{KindRedis, codePoolTimeout, NotSent, true, `go-redis "redis: connection pool timeout"`},
 	{KindRedis, codeClientClosed, NotSent, false, `go-redis "redis: client is closed"`},
 

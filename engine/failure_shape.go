@@ -304,14 +304,25 @@ func redisReply(text string) finding {
 	switch {
 	case text == "redis: nil":
 		f.code = codeRedisNil
-	case text == "redis: transaction failed":
-		f.code = codeTxFailed
+	case text == "redis: transaction failed": // EXEC discarded it
+		f.code, f.phase = codeTxFailed, NotSent
 	case strings.HasPrefix(rest, "max number of clients"):
 		f.code, f.phase = codeMaxClients, NotSent
 	case word == strings.ToUpper(word) && !strings.ContainsAny(word, ":%"):
 		f.code = bounded(word, 64)
+		if refusedByRedis[word] && !strings.Contains(rest, "script: ") && !strings.Contains(rest, "@user_") {
+			f.phase = NotSent
+		}
 	}
 	return f
+}
+
+// refusedByRedis are the replies of processCommand in server.c: Redis looked at the
+// command, or at a transaction, and did nothing with it. Said from within a script they
+// leave it open what the script had done before.
+var refusedByRedis = map[string]bool{
+	"ASK": true, "BUSY": true, "CLUSTERDOWN": true, "EXECABORT": true, "LOADING": true, "MASTERDOWN": true, "MISCONF": true,
+	"MOVED": true, "NOAUTH": true, "NOREPLICAS": true, "OOM": true, "READONLY": true, "TRYAGAIN": true,
 }
 
 // protocolNumber reads the number of an HTTP/2 error or a TLS alert.
