@@ -49,7 +49,8 @@ var mayImport = map[string][]string{
 	"redresstest":         {"dsl", "engine", "interp", "internal/load", "internal/scenario", "internal/virtual"},
 	"examples/quickstart": {"."},
 
-	"contrib/redressprom": {".", "internal/telemetry", "github.com/prometheus/client_golang"},
+	"contrib/redressredis": {".", "github.com/redis/go-redis/v9"},
+	"contrib/redressprom":  {".", "internal/telemetry", "github.com/prometheus/client_golang"},
 }
 
 func TestOnlyAllowedImports(t *testing.T) {
