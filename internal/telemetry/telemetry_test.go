@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write the tables of docs/telemetry.md a
 
 const (
 	page  = "../../docs/telemetry.md"
-	begin = "<!-- tables: made by go test ./internal/telemetry -update -->\n"
+	begin = "<!-- tables, made by go test ./internal/telemetry -update -->\n"
 	end   = "<!-- end of tables -->"
 )
 
