@@ -47,6 +47,7 @@ var mayImport = map[string][]string{
 	".":                   {"dsl", "interp", "engine", "internal/catalog", "internal/load"},
 	"redresssql":          {"engine", "."},
 	"redresstest":         {"dsl", "engine", "interp", "internal/load", "internal/scenario", "internal/virtual"},
+	"redressdebug":        {"engine", "."},
 	"examples/quickstart": {"."},
 
 	"contrib/redressredis": {".", "github.com/redis/go-redis/v9"},

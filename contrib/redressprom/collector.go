@@ -59,8 +59,11 @@ func New(options Options) *Collector {
 	return c
 }
 
-// Policies is a set of policies, such as a [redress.Set].
-type Policies = telemetry.Policies
+// Policies is a set of policies: a [redress.Set], or something that stands for one.
+type Policies interface {
+	Names() []string
+	Policy(name string) (*redress.Policy, error)
+}
 
 // Watch has the breakers, budgets, revisions and faults of the set's policies read at
 // every scrape from now on. Several sets can be watched; where their policies, breakers or
