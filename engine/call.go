@@ -399,7 +399,7 @@ func (c *call) newRecord() *record {
 	if c.record == nil {
 		c.record = records.Get().(*record)
 	}
-	c.record.input = c.session.input(c.now)
+	c.session.tell(&c.record.input, c.now)
 	return c.record
 }
 

@@ -52,7 +52,13 @@ func recordFrom(r Recorded) (f *Failure) {
 // judgeError classifies a failed attempt. Rules are tried on the record, then on
 // those of the inner calls it came from; then a marker decides, then the default.
 func (p *revision) judgeError(in *Input, record *Failure) (j judgement, faults []fault) {
-	defer func() { faults = withFault("the record of the failure is incomplete", record, faults) }()
+	if j, faults = p.judgeRules(in, record); j.class == NoClass {
+		j = p.judgeWithoutRules(record)
+	}
+	return j, withFault("the record of the failure is incomplete", record, faults)
+}
+
+func (p *revision) judgeRules(in *Input, record *Failure) (j judgement, faults []fault) {
 	if p.spec.Classify != nil {
 		for r := record; r != nil; r = r.Inner {
 			in.Failure = r
@@ -63,12 +69,18 @@ func (p *revision) judgeError(in *Input, record *Failure) (j judgement, faults [
 			}
 		}
 	}
+	return judgement{}, faults
+}
+
+// judgeWithoutRules is what holds when no rule does.
+func (p *revision) judgeWithoutRules(record *Failure) judgement {
 	for r := record; r != nil; r = r.Inner {
-		if r.Need(ReadMarker | ReadHeaders); r.Marker.valid() {
-			return judgement{record: r, class: r.Marker, rule: RuleMarker, hint: r.RetryAfter, hasHint: r.HasRetryAfter}, faults
+		if r.Need(ReadMarker); r.Marker.valid() {
+			r.Need(ReadHeaders)
+			return judgement{record: r, class: r.Marker, rule: RuleMarker, hint: r.RetryAfter, hasHint: r.HasRetryAfter}
 		}
 	}
-	return judgement{record: record, class: p.spec.DefaultClass, rule: RuleDefault}, faults
+	return judgement{record: record, class: p.spec.DefaultClass, rule: RuleDefault}
 }
 
 // judgeResult classifies the result of an attempt that returned no error: without a

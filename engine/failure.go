@@ -154,7 +154,7 @@ func (f *Failure) begin(src *source, err error, x Extractor, now time.Time, dept
 	if err == nil {
 		return
 	}
-	*src = source{now: now}
+	src.now, src.result, src.recognised = now, nil, false
 	src.chain = walk(err, false, src.room[:0])
 	f.source, f.pending = src, ReadAll
 	if inner, ok := src.chain.innerCall(); ok {
@@ -256,7 +256,7 @@ func (f *Failure) beginResult(src *source, v any, x ResultExtractor, now time.Ti
 		*f = *given
 		return
 	}
-	*src = source{result: v, now: now}
+	src.now, src.result, src.chain = now, v, nil
 	f.source, f.pending = src, ReadStatus|ReadWhat|ReadType|ReadHeaders
 	attributes, fault := attributesOf(v, x)
 	f.Attributes = attributes

@@ -25,6 +25,9 @@ func (c chain) recognise() {
 // walk lists the errors of a chain behind those of c, which is usually empty. Through says
 // whether it goes on into what the error of an inner call wraps.
 func walk(err error, through bool, c chain) chain {
+	if !wraps(err) {
+		return append(c, link{err: err, parent: -1, leaf: true})
+	}
 	var room [8]wrapped
 	todo := append(room[:0], wrapped{err, -1})
 	for len(todo) > 0 && len(c) < maxChain {
@@ -73,6 +76,15 @@ func unwrap(err error) (many []error, one error) {
 	return nil, nil
 }
 
+// wraps reports whether err may wrap others: most errors do not.
+func wraps(err error) bool {
+	switch err.(type) {
+	case interface{ Unwrap() error }, interface{ Unwrap() []error }:
+		return true
+	}
+	return false
+}
+
 // contain, deferred, ends a panic in a method of somebody's error: the function that
 // asked then returns its zero results. It cannot help where a method never returns.
 func contain() { _ = recover() }
@@ -89,6 +101,9 @@ func is(err, target error) (yes bool) {
 
 // anyIs is errors.Is, bounded and with panics contained.
 func anyIs(err, target error) bool {
+	if !wraps(err) {
+		return is(err, target)
+	}
 	var room [4]link
 	for _, l := range walk(err, true, room[:0]) {
 		if is(l.err, target) {

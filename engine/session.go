@@ -48,15 +48,12 @@ type decision struct {
 
 func stop(reason StopReason) decision { return decision{reason: reason} }
 
-// input is what rules may know of the call at now.
-func (s *session) input(now time.Time) Input {
-	return Input{
-		Operation:  s.operation,
-		Attempt:    s.attempts,
-		Elapsed:    now.Sub(s.start),
-		Remaining:  s.deadline.Sub(now),
-		Idempotent: !s.notIdempotent,
-	}
+// tell sets what rules may know of the call at now. The rest of in is theirs, or set by
+// those who classify and select.
+func (s *session) tell(in *Input, now time.Time) {
+	in.Operation, in.Attempt, in.Idempotent = s.operation, s.attempts, !s.notIdempotent
+	in.Elapsed, in.Remaining = now.Sub(s.start), s.deadline.Sub(now)
+	in.Class, in.ClassAttempt, in.RetryAfter, in.HasRetryAfter = NoClass, 0, 0, false
 }
 
 // fail notes a classified failure.
