@@ -149,6 +149,7 @@ type Event struct {
 	From, To  State         // of circuit_opened, circuit_half_open, circuit_closed
 	Sequence  uint64        // of breaker transitions: orders them across goroutines
 	Err       error         // the attempt's error, or a rule's error; nil unless there is one
+	Reload    *Reload       // of policy_reloaded and policy_reload_failed; nil of others
 }
 
 // An Observer is told of events. Observe is called on the goroutine of the call,

@@ -1,0 +1,251 @@
+package redress
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/redress-policy/redress/dsl"
+)
+
+// A Source is where a live set gets its documents from; see [Watch]. Read returns what
+// there is now. It is never called by two goroutines at once by the same set.
+type Source interface {
+	Read(ctx context.Context) (Snapshot, error)
+}
+
+// A Notifier is a source that can tell when there is something to read, so that it is
+// found sooner than by the next regular look. Notify calls changed, which returns at
+// once, until ctx ends; then it returns. That it returns earlier, with an error, is
+// noted in [Status], and the set is followed by regular looks alone.
+type Notifier interface {
+	Notify(ctx context.Context, changed func()) error
+}
+
+// A Snapshot is all files of a source at one time, and what the source says of them.
+type Snapshot struct {
+	Files   []File
+	Version string // as the source calls it: an ETag, a revision; may be empty
+	From    string // where it is from, for people; no secrets
+	By      string // who put it there, if the source knows
+	// Whole says that the source never shows a part of a version, so that it need not
+	// be read twice before it is believed.
+	Whole bool
+}
+
+// A File is one file of policies. Its name need not end in .yaml.
+type File struct {
+	Name string
+	Text []byte
+
+	layer int // see Layers
+}
+
+// digest tells snapshots apart by what the files are called and say.
+func (s Snapshot) digest() string {
+	h := sha256.New()
+	for _, f := range s.Files {
+		fmt.Fprintf(h, "%d %d %d\n%s\n", f.layer, len(f.Name), len(f.Text), f.Name)
+		h.Write(f.Text)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:12]
+}
+
+// Dir is the .yaml and .yml files of a folder, as [Load] reads them. The folder is
+// opened anew each time, so that it may be a symbolic link that is pointed elsewhere,
+// and its files may be replaced in any way.
+func Dir(path string) Source { return fsSource{func() fs.FS { return os.DirFS(path) }, path} }
+
+// FS is the .yaml and .yml files of a file system, as [Load] reads them; name is what
+// events call it.
+func FS(name string, fsys fs.FS) Source {
+	return fsSource{func() fs.FS { return fsys }, name}
+}
+
+type fsSource struct {
+	open func() fs.FS
+	name string
+}
+
+// Read implements Source.
+func (s fsSource) Read(context.Context) (Snapshot, error) {
+	sources, err := dsl.ReadFS(s.open())
+	if err != nil {
+		return Snapshot{}, err
+	}
+	snapshot := Snapshot{From: s.name}
+	for _, one := range sources {
+		snapshot.Files = append(snapshot.Files, File{Name: one.Name, Text: one.Bytes})
+	}
+	return snapshot, nil
+}
+
+// An HTTPSource is one file that a server has. It asks with the ETag of what it got
+// last, so that looking often costs little.
+type HTTPSource struct {
+	URL    string
+	Client *http.Client // nil means http.DefaultClient, bounded by the context alone
+	// Key, if given, must have signed the body: the answer's header Redress-Signature is
+	// the ed25519 signature in standard base64. Without a key, URL must be https.
+	Key ed25519.PublicKey
+
+	mu   sync.Mutex
+	last Snapshot // guarded by mu; what ETag stands for, once it is not empty
+}
+
+// SignatureHeader is the header in which an [HTTPSource] looks for the signature.
+const SignatureHeader = "Redress-Signature"
+
+// Read implements Source.
+func (s *HTTPSource) Read(ctx context.Context) (Snapshot, error) {
+	s.mu.Lock()
+	last := s.last
+	s.mu.Unlock()
+	request, err := s.request(ctx, last.Version)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	client := s.Client
+	if client == nil {
+		client = http.DefaultClient
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return Snapshot{}, withoutUser(err)
+	}
+	defer answer.Body.Close()
+	switch {
+	case answer.StatusCode == http.StatusNotModified && last.Version != "":
+		return last, nil
+	case answer.StatusCode != http.StatusOK:
+		return Snapshot{}, fmt.Errorf("%s answers %s", request.URL.Redacted(), answer.Status)
+	}
+	text, err := io.ReadAll(io.LimitReader(answer.Body, dsl.MaxFileSize+1))
+	if err != nil {
+		return Snapshot{}, err
+	}
+	if err := s.verify(text, answer.Header.Get(SignatureHeader)); err != nil {
+		return Snapshot{}, err
+	}
+	name := request.URL.Redacted()
+	snapshot := Snapshot{Files: []File{{Name: name, Text: text}}, Version: answer.Header.Get("ETag"), From: name, Whole: true}
+	s.mu.Lock()
+	s.last = snapshot
+	s.mu.Unlock()
+	return snapshot, nil
+}
+
+func (s *HTTPSource) request(ctx context.Context, etag string) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL, nil)
+	if err != nil {
+		return nil, withoutUser(err)
+	}
+	if len(s.Key) == 0 && request.URL.Scheme != "https" {
+		return nil, fmt.Errorf("%s is neither https nor is there a key to check a signature with", request.URL.Redacted())
+	}
+	if etag != "" {
+		request.Header.Set("If-None-Match", etag)
+	}
+	return request, nil
+}
+
+func (s *HTTPSource) verify(text []byte, signature string) error {
+	if len(s.Key) == 0 {
+		return nil
+	}
+	if len(s.Key) != ed25519.PublicKeySize {
+		return fmt.Errorf("the key has %d bytes, not %d", len(s.Key), ed25519.PublicKeySize)
+	}
+	if signature == "" {
+		return fmt.Errorf("the answer has no %s", SignatureHeader)
+	}
+	raw, err := base64.StdEncoding.DecodeString(signature)
+	if err != nil || !ed25519.Verify(s.Key, text, raw) {
+		return fmt.Errorf("%s is not that of the key", SignatureHeader)
+	}
+	return nil
+}
+
+// withoutUser takes a password out of an error of net/http.
+func withoutUser(err error) error {
+	var of *url.Error
+	if errors.As(err, &of) {
+		if parsed, bad := url.Parse(of.URL); bad == nil {
+			of.URL = parsed.Redacted()
+		} else {
+			of.URL = "the URL"
+			return fmt.Errorf("the URL cannot be read")
+		}
+	}
+	return err
+}
+
+// A Layer is a source that says the same as others, but for what it says differently.
+type Layer struct {
+	Name   string // begins the names of its files: "emergency:override.yaml"
+	Source Source
+}
+
+// Layers is several sources, later ones over earlier ones: a document takes the place
+// of those of the same kind and name in the layers before. If one layer cannot be read,
+// none can. It notifies as those layers do that can.
+func Layers(layers ...Layer) Source { return layered(slices.Clone(layers)) }
+
+type layered []Layer
+
+// Read implements Source.
+func (l layered) Read(ctx context.Context) (Snapshot, error) {
+	all := Snapshot{Whole: true}
+	var versions, from, by []string
+	for i, layer := range l {
+		one, err := layer.Source.Read(ctx)
+		if err != nil {
+			return Snapshot{}, fmt.Errorf("layer %s: %w", layer.Name, err)
+		}
+		for _, f := range one.Files {
+			all.Files = append(all.Files, File{Name: layer.Name + ":" + f.Name, Text: f.Text, layer: i})
+		}
+		all.Whole = all.Whole && one.Whole
+		versions = appendSaid(versions, layer.Name, one.Version)
+		from = appendSaid(from, layer.Name, one.From)
+		by = appendSaid(by, layer.Name, one.By)
+	}
+	all.Version, all.From, all.By = strings.Join(versions, ", "), strings.Join(from, ", "), strings.Join(by, ", ")
+	return all, nil
+}
+
+func appendSaid(list []string, layer, said string) []string {
+	if said == "" {
+		return list
+	}
+	return append(list, layer+"="+said)
+}
+
+// Notify implements Notifier.
+func (l layered) Notify(ctx context.Context, changed func()) error {
+	errs := make([]error, len(l))
+	var group sync.WaitGroup
+	for i, layer := range l {
+		if n, ok := layer.Source.(Notifier); ok {
+			group.Go(func() {
+				if errs[i] = n.Notify(ctx, changed); errs[i] != nil {
+					errs[i] = fmt.Errorf("layer %s: %w", layer.Name, errs[i])
+				}
+			})
+		}
+	}
+	group.Wait()
+	return errors.Join(errs...)
+}
