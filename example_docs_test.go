@@ -267,3 +267,27 @@ func Example_observers() {
 	// permanent_fail payments-api AUTH std.http/unauthorized NON_RETRYABLE_CLASS 1
 	// retry payments-api SERVER_ERROR std.http/server-error  1
 }
+
+// A live set follows its folder, and tells of what has changed.
+func ExampleWatch() {
+	defer inFolder()()
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+
+	set, err := redress.Watch(ctx, redress.Dir("policies"),
+		redress.Every(10*time.Second),
+		redress.WithPolicyObserver(redress.SlogObserver(logger)))
+
+	must(err)
+	payments := set.MustPolicy("payments-api")
+	fmt.Println(payments.Deadline())
+	text := []byte("apiVersion: redress/v1\nkind: Policy\nname: payments-api\nclassify: [{use: std.http}]\nretry: {deadline: 5s}\n")
+	must(os.WriteFile(filepath.Join("policies", "payments-api.yaml"), text, 0o644))
+	must(set.Reload(ctx))
+	fmt.Println(payments.Deadline())
+	// Output:
+	// 1m0s
+	// level=INFO msg=policy_reloaded attempt=0 elapsed=0s note="documents: 1 changed; shared state: none changed" old_revision=ded537ee0d36 new_revision=e5c5fb9acf45 from=policies changes="Policy payments-api: changed: retry.deadline"
+	// 5s
+}

@@ -32,8 +32,10 @@ type (
 	CallObserver = engine.CallObserver
 	// ObserverFunc makes an Observer of a function.
 	ObserverFunc = engine.ObserverFunc
-	// An Event is one thing that happened during a call.
+	// An Event is one thing that happened during a call, or to a live set.
 	Event = engine.Event
+	// A Reload is what events tell of the reload of a live set.
+	Reload = engine.Reload
 	// A Strategy says how long to wait before the next attempt.
 	Strategy = engine.Strategy
 	// A DelayInput is what a strategy may know.

@@ -3,6 +3,7 @@ package redress
 import (
 	"fmt"
 	"io/fs"
+	"sync/atomic"
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
@@ -12,8 +13,12 @@ import (
 )
 
 // A Set is a loaded set of policies, which share the breakers and budgets that
-// they name. It is immutable and safe for use by many goroutines.
-type Set struct {
+// they name. It is immutable, unless it is that of a [LiveSet], and safe for use by
+// many goroutines.
+type Set struct{ view atomic.Pointer[view] }
+
+// A view is what a set is at one time.
+type view struct {
 	catalog  *catalog.Catalog
 	warnings dsl.Diagnostics
 }
@@ -90,14 +95,16 @@ func newSet(loaded *load.Result) (*Set, error) {
 	if err := loaded.Diagnostics.Err(); err != nil {
 		return nil, err
 	}
-	return &Set{catalog.New(loaded.Program.Build()), loaded.Diagnostics}, nil
+	s := &Set{}
+	s.view.Store(&view{catalog.New(loaded.Program.Build()), loaded.Diagnostics})
+	return s, nil
 }
 
 // Names returns the names of the set's policies, in the order of their documents.
-func (s *Set) Names() []string { return s.catalog.Names() }
+func (s *Set) Names() []string { return s.view.Load().catalog.Names() }
 
 // Policy returns the policy of that name; the error names the nearest one.
-func (s *Set) Policy(name string) (*Policy, error) { return s.catalog.Policy(name) }
+func (s *Set) Policy(name string) (*Policy, error) { return s.view.Load().catalog.Policy(name) }
 
 // MustPolicy is Policy for start-up code: it panics where Policy has an error.
 func (s *Set) MustPolicy(name string) *Policy {
@@ -111,7 +118,7 @@ func (s *Set) MustPolicy(name string) *Policy {
 // For returns the policy whose `operations` govern the named operation, bound to
 // that operation. Of several patterns that match, the most specific wins: the one
 // with the most characters that are not stars.
-func (s *Set) For(operation string) (*Policy, error) { return s.catalog.For(operation) }
+func (s *Set) For(operation string) (*Policy, error) { return s.view.Load().catalog.For(operation) }
 
 // Warnings returns what the loader found that is no error.
-func (s *Set) Warnings() []Diagnostic { return append([]Diagnostic(nil), s.warnings...) }
+func (s *Set) Warnings() []Diagnostic { return append([]Diagnostic(nil), s.view.Load().warnings...) }

@@ -173,18 +173,13 @@ func (s *LiveSet) listen(ctx context.Context, source Notifier, changed chan<- st
 			}
 		})
 	}()
-	if ctx.Err() == nil {
-		s.note(func(status *Status) { status.Notify = cmpErr(err) })
+	if ctx.Err() != nil {
+		return
 	}
-}
-
-var errNotifyEnded = errors.New("the source stopped telling of changes")
-
-func cmpErr(err error) error {
 	if err == nil {
-		return errNotifyEnded
+		err = errors.New("the source stopped telling of changes")
 	}
-	return err
+	s.note(func(status *Status) { status.Notify = err })
 }
 
 // refresh reads the source and takes what it has if that is good. The event is to be
@@ -359,10 +354,11 @@ func (d documents) changes(next documents) []engine.DocumentChange {
 func differing(path string, old, next any) []string {
 	a, isMap := old.(map[string]any)
 	b, also := next.(map[string]any)
-	if !isMap || !also {
-		if reflect.DeepEqual(old, next) {
-			return nil
-		}
+	switch {
+	case reflect.DeepEqual(old, next):
+		return nil
+	case isMap && also, isMap && next == nil, also && old == nil:
+	default:
 		return []string{path}
 	}
 	var fields []string
@@ -378,14 +374,7 @@ func differing(path string, old, next any) []string {
 		if path != "" {
 			inner = path + "." + key
 		}
-		was, had := a[key]
-		is, has := b[key]
-		switch {
-		case had && has:
-			fields = append(fields, differing(inner, was, is)...)
-		default:
-			fields = append(fields, inner)
-		}
+		fields = append(fields, differing(inner, a[key], b[key])...)
 	}
 	slices.Sort(fields)
 	return fields

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -62,6 +63,7 @@ func ParseSet(sources []*Source) (*Set, Diagnostics) {
 		set.Files = append(set.Files, file)
 		found = append(found, more...)
 	}
+	set.overlay()
 	type key struct{ kind, name string }
 	first := map[key]*Document{}
 	for doc := range set.All() {
@@ -81,4 +83,20 @@ func ParseSet(sources []*Source) (*Set, Diagnostics) {
 	}
 	found.Sort()
 	return set, found
+}
+
+// overlay drops the documents in whose place there is one of a higher layer.
+func (s *Set) overlay() {
+	highest := map[Reference]int{}
+	for doc := range s.All() {
+		if doc.Name.Set && doc.Kind.Set {
+			ref := Reference{doc.Kind.V, doc.Name.V}
+			highest[ref] = max(highest[ref], doc.Source.Layer)
+		}
+	}
+	for _, file := range s.Files {
+		file.Documents = slices.DeleteFunc(file.Documents, func(doc *Document) bool {
+			return doc.Name.Set && doc.Kind.Set && doc.Source.Layer < highest[Reference{doc.Kind.V, doc.Name.V}]
+		})
+	}
 }

@@ -11,6 +11,9 @@ import (
 type Source struct {
 	Name  string
 	Bytes []byte
+	// Layer orders the sources of a set: a document takes the place of those of its kind
+	// and name in lower layers.
+	Layer int
 	lines []int // byte offset of each line's start; the first begins behind a byte order mark
 }
 

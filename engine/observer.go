@@ -70,6 +70,9 @@ func (h LogHook) Observe(_ context.Context, e Event) {
 	if e.Err != nil {
 		fields["error"] = e.Err
 	}
+	for name, value := range e.Reload.fields() {
+		fields[name] = value
+	}
 	h(e.Kind.String(), fields)
 }
 
@@ -154,6 +157,9 @@ func (o slogObserver) Observe(ctx context.Context, e Event) {
 	}
 	if e.Err != nil {
 		attrs = append(attrs, slog.Any("error", e.Err))
+	}
+	for name, value := range e.Reload.fields() {
+		attrs = append(attrs, slog.String(name, value))
 	}
 	for name, value := range e.Labels {
 		attrs = append(attrs, slog.String("label."+name, value))

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 )
 
@@ -60,4 +61,29 @@ func (c counts) say(order ...string) string {
 		return "none changed"
 	}
 	return strings.Join(parts, ", ")
+}
+
+// fields are what logs show of a reload, in order; none of nil.
+func (r *Reload) fields() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		if r == nil {
+			return
+		}
+		for _, f := range []label{
+			{"old_revision", r.OldRevision}, {"new_revision", r.NewRevision}, {"from", r.From}, {"version", r.Version}, {"by", r.By},
+			{"changes", joinTexts(r.Changes)}, {"carried", joinTexts(r.Carried)},
+		} {
+			if f.value != "" && !yield(f.name, f.value) {
+				return
+			}
+		}
+	}
+}
+
+func joinTexts[T fmt.Stringer](all []T) string {
+	texts := make([]string, len(all))
+	for i, one := range all {
+		texts[i] = one.String()
+	}
+	return strings.Join(texts, "; ")
 }
