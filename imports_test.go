@@ -50,6 +50,7 @@ var mayImport = map[string][]string{
 	"redressdebug":        {"engine", "."},
 	"examples/quickstart": {"."},
 
+	"contrib/redressaws":   {".", "github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"},
 	"contrib/redressredis": {".", "github.com/redis/go-redis/v9"},
 	"contrib/redressprom":  {".", "internal/telemetry", "github.com/prometheus/client_golang"},
 }

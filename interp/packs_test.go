@@ -198,9 +198,9 @@ var codeRows = []codeRow{
 	{"std.aws", engine.KindAWS, engine.RateLimit, "Throttling ThrottlingException ThrottledException RequestThrottled RequestThrottledException " +
 		"TooManyRequestsException ProvisionedThroughputExceededException TransactionInProgressException RequestLimitExceeded " +
 		"BandwidthLimitExceeded LimitExceededException SlowDown PriorRequestNotComplete EC2ThrottledException"},
-	{"std.aws", engine.KindAWS, engine.Permission, "AccessDenied AccessDeniedException UnauthorizedOperation"},
-	{"std.aws", engine.KindAWS, engine.Auth, "UnrecognizedClientException InvalidClientTokenId ExpiredToken ExpiredTokenException InvalidSignatureException SignatureDoesNotMatch"},
-	{"std.aws", engine.KindAWS, engine.Transient, "RequestTimeout RequestTimeoutException InternalError"},
+	{"std.aws", engine.KindAWS, engine.Permission, "AccessDenied AccessDeniedException UnauthorizedOperation NotAuthorized OptInRequired"},
+	{"std.aws", engine.KindAWS, engine.Auth, "UnrecognizedClientException InvalidClientTokenId ExpiredToken ExpiredTokenException InvalidSignatureException SignatureDoesNotMatch MissingAuthenticationToken IncompleteSignature"},
+	{"std.aws", engine.KindAWS, engine.Transient, "RequestTimeout RequestTimeoutException InternalError IDPCommunicationError"},
 
 	// The engine's words for what fails on the way, [engine.FailureCodes].
 	{"std.net", engine.KindNet, engine.Transient, "ECONNREFUSED ENETUNREACH EHOSTUNREACH ENETDOWN EHOSTDOWN ECONNRESET ECONNABORTED EPIPE ENETRESET ENOTCONN ESHUTDOWN " +
@@ -475,7 +475,7 @@ func TestErrorsOfDriversHaveTheirClass(t *testing.T) {
 			}
 		}
 	}
-	if want := map[string]int{"std.sql": 98, "std.grpc": 16, "std.redis": 27, "std.aws": 26}; !maps.Equal(seen, want) {
+	if want := map[string]int{"std.sql": 98, "std.grpc": 16, "std.redis": 27, "std.aws": 31}; !maps.Equal(seen, want) {
 		t.Errorf("%v errors were tried, want %v", seen, want)
 	}
 }
