@@ -52,6 +52,7 @@ var mayImport = map[string][]string{
 
 	"contrib/redressaws":   {".", "github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"},
 	"contrib/redressredis": {".", "github.com/redis/go-redis/v9"},
+	"contrib/redressotel":  {".", "engine", "internal/telemetry", "go.opentelemetry.io/otel"},
 	"contrib/redressprom":  {".", "internal/telemetry", "github.com/prometheus/client_golang"},
 }
 

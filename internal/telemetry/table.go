@@ -74,11 +74,11 @@ var (
 	RuleErrors         = &Instrument{"redress.rule.errors", "{error}", Counter, []*Label{Policy, Rule}, false, "Rules, strategies and hooks that erred and were passed over; rule is empty where none was at fault."}
 	PolicyReloads      = &Instrument{"redress.policy.reloads", "{reload}", Counter, []*Label{Result}, false, "Reloads of policies."}
 	BreakerTransitions = &Instrument{"redress.breaker.transitions", "{transition}", Counter, []*Label{Breaker, From, To}, false, "Changes of circuit breakers' states."}
-	BreakerState       = &Instrument{"redress.breaker.state", "1", Gauge, []*Label{Breaker, State}, true, "1 for the state that a circuit breaker is in, 0 for the others."}
+	BreakerState       = &Instrument{"redress.breaker.state", "{breaker}", Gauge, []*Label{Breaker, State}, true, "1 for the state that a circuit breaker is in, 0 for the others."}
 	BreakerDuration    = &Instrument{"redress.breaker.state.duration", "s", Counter, []*Label{Breaker, State}, true, "Time that a circuit breaker has spent in each state since it is watched."}
 	BudgetLimit        = &Instrument{"redress.budget.limit", "{retry}", Gauge, []*Label{Budget}, true, "Retries that a budget allows in any window."}
 	BudgetRemaining    = &Instrument{"redress.budget.remaining", "{retry}", Gauge, []*Label{Budget}, true, "Retries that a budget would grant now."}
-	PolicyInfo         = &Instrument{"redress.policy.info", "1", Gauge, []*Label{Policy, Revision}, true, "1 for every policy, with the revision in force."}
+	PolicyInfo         = &Instrument{"redress.policy.info", "{policy}", Gauge, []*Label{Policy, Revision}, true, "1 for every policy, with the revision in force."}
 	Faults             = &Instrument{"redress.faults", "{fault}", Counter, []*Label{Policy, Fault}, true, "Faults of functions that were given to a policy, contained; operations lost under Go."}
 )
 
