@@ -48,6 +48,7 @@ var mayImport = map[string][]string{
 	"redresssql":          {"engine", "."},
 	"redresstest":         {"dsl", "engine", "interp", "internal/load", "internal/scenario", "internal/virtual"},
 	"redressdebug":        {"engine", "."},
+	"examples/worker":     {".", "github.com/redis/go-redis/v9"},
 	"examples/quickstart": {"."},
 
 	"contrib/redressaws":   {".", "github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"},
