@@ -51,6 +51,8 @@ var mayImport = map[string][]string{
 	"examples/worker":     {".", "github.com/redis/go-redis/v9"},
 	"examples/quickstart": {"."},
 
+	"contrib/redresspgx":   {".", "engine", "redresssql", "github.com/jackc/pgx/v5"},
+	"contrib/sqltest":      {},
 	"contrib/redressaws":   {".", "github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"},
 	"contrib/redressredis": {".", "github.com/redis/go-redis/v9"},
 	"contrib/redressotel":  {".", "engine", "internal/telemetry", "go.opentelemetry.io/otel"},

@@ -194,12 +194,16 @@ func phaseKnown(err error) (evidence int, ok bool) {
 	return saysUnknown, true
 }
 
-// safeToRetry asks what pgconn's errors know: true promises that nothing was sent.
+// safeToRetry asks what pgconn's errors know: true promises that nothing was sent. Of
+// "conn closed" it is not believed: pgx (5.12) says so too when the connection is lost
+// between a statement of the simple protocol and its answer.
 func safeToRetry(err error) (safe bool) {
 	defer contain()
 	e, ok := err.(interface{ SafeToRetry() bool })
-	return ok && e.SafeToRetry()
+	return ok && e.SafeToRetry() && err.Error() != connClosed
 }
+
+const connClosed = "conn closed"
 
 // innerCall returns the error of an inner call of this library, if there is one.
 func (c chain) innerCall() (*Error, bool) {

@@ -25,6 +25,11 @@ func (e *pgConnectError) Error() string     { return "failed to connect: " + e.e
 func (e *pgConnectError) Unwrap() error     { return e.err }
 func (e *pgConnectError) SafeToRetry() bool { return true }
 
+type pgLockError struct{ error } // pgconn's connLockError
+
+func (e pgLockError) Unwrap() error     { return e.error }
+func (e pgLockError) SafeToRetry() bool { return true }
+
 type MySQLError struct { // of go-sql-driver
 	Number   uint16
 	SQLState [5]byte
@@ -177,7 +182,7 @@ func TestErrorsOfDriversAreKnownByTheirShape(t *testing.T) {
 		{"mysql, connection found dead", errors.New("bad connection"), "sql BAD_CONN not_sent", 0, 0},
 		{"mysql, statement too long", errors.New("packet for query is too large. Try adjusting the `Config.MaxAllowedPacket`"), "sql PACKET_TOO_LARGE not_sent", 0, 0},
 		{"postgres, idle in a transaction", &pgError{"25P03"}, "sql 25P03 unknown", 0, 0},
-		{"pgx, connection closed", errors.New("conn closed"), "sql CONN_DONE not_sent", 0, 0},
+		{"pgx, connection closed", pgLockError{errors.New("conn closed")}, "sql CONNECTION_LOST unknown", 0, 0},
 		{"pgx, pool closed", errors.New("closed pool"), "sql DB_CLOSED not_sent", 0, 0},
 		{"pgx, transaction over", errors.New("tx is closed"), "sql TX_DONE unknown", 0, 0},
 		{"pgx, commit rolled back", errors.New("commit unexpectedly resulted in rollback"), "sql ROLLED_BACK sent", 0, 0},

@@ -77,7 +77,7 @@ var wordings = [...]wording{
 
 	{before: "sql: database is closed", finding: finding{kind: KindSQL, code: codeDBClosed, phase: NotSent, rank: rankCoded}},
 	{before: "closed pool", after: "closed pool", finding: finding{kind: KindSQL, code: codeDBClosed, phase: NotSent, rank: rankCoded}},
-	{before: "conn closed", after: "conn closed", finding: finding{kind: KindSQL, code: codeConnDone, phase: NotSent, rank: rankCoded}},
+	{before: connClosed, after: connClosed, finding: finding{kind: KindSQL, code: codeConnectionLost, rank: rankPath}},
 	{before: "tx is closed", after: "tx is closed", finding: finding{kind: KindSQL, code: codeTxDone, rank: rankCoded}},
 	{before: "commit unexpectedly resulted in rollback", finding: finding{kind: KindSQL, code: codeRolledBack, phase: Sent, rank: rankCoded}},
 	{before: "bad connection", after: "bad connection", finding: finding{kind: KindSQL, code: codeBadConn, phase: NotSent, rank: rankCoded}},

@@ -167,7 +167,7 @@ var codeRows = []codeRow{
 	{"std.sql", engine.KindSQL, engine.Permanent, "1062 1064 1146 1451 1452 1046 1048 1049 1054 1136 1153 1264 1364 1366 1406 3819 4025"},
 	{"std.sql", engine.KindSQL, engine.Unknown, "1317 1969 3024"},
 	// database/sql.
-	{"std.sql", engine.KindSQL, engine.Transient, "BAD_CONN CONN_DONE INVALID_CONN"},
+	{"std.sql", engine.KindSQL, engine.Transient, "BAD_CONN CONN_DONE INVALID_CONN CONNECTION_LOST"},
 	{"std.sql", engine.KindSQL, engine.Permanent, "NO_ROWS TX_DONE DB_CLOSED PACKET_TOO_LARGE"},
 	// A statement had failed before, and nobody looked.
 	{"std.sql", engine.KindSQL, engine.Unknown, "ROLLED_BACK"},

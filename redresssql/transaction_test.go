@@ -65,7 +65,7 @@ func TestACommitThatWasRefusedIsRetried(t *testing.T) {
 	for _, refusal := range []error{
 		state("40001"), state("40P01"), state("53100"), &MySQLError{1213},
 		errors.New("commit unexpectedly resulted in rollback"), // pgx: a statement had failed
-		unsentError{errors.New("conn closed")},
+		unsentError{errors.New("context already done")},        // pgx
 	} {
 		s := &script{answers: map[string][]error{"commit": {refusal}}}
 		err := redresssql.Do(t.Context(), open(t, s), nil, policy(t, "}"), update)
@@ -77,7 +77,7 @@ func TestACommitThatWasRefusedIsRetried(t *testing.T) {
 
 func TestACommitOfUnknownOutcomeIsNotRetried(t *testing.T) {
 	for _, lost := range []error{
-		io.EOF, io.ErrUnexpectedEOF, driver.ErrBadConn, errors.New("invalid connection"), context.DeadlineExceeded,
+		io.EOF, io.ErrUnexpectedEOF, driver.ErrBadConn, errors.New("invalid connection"), unsentError{errors.New("conn closed")}, context.DeadlineExceeded,
 		state("57P01"), state("57P02"), state("08006"), state("08007"), state("40003"),
 		&MySQLError{1053}, &MySQLError{1180}, &MySQLError{1317}, &MySQLError{1927}, errors.New("no"),
 	} {
