@@ -233,6 +233,9 @@ func (b *treeBuilder) field(e ast.Expr) *Node {
 	if x := b.program.variable(e); x != nil && !e.AsSelect().IsTestOnly() {
 		return &Node{Op: OpVar, Name: x.name, Args: []*Node{x.program.tree()}}
 	}
+	if selected := e.AsSelect(); b.typeOf(selected.Operand()) == "map" {
+		return b.entry(selected)
+	}
 	path, ok := b.pathOf(e)
 	switch {
 	case !ok:
@@ -241,6 +244,20 @@ func (b *treeBuilder) field(e ast.Expr) *Node {
 		return &Node{Op: OpHas, Name: path}
 	}
 	return &Node{Op: OpField, Name: path}
+}
+
+// entry reads m.key and has(m.key) of a map, which are m["key"] and "key" in m.
+func (b *treeBuilder) entry(selected ast.SelectExpr) *Node {
+	m := b.node(selected.Operand())
+	if selected.IsTestOnly() {
+		return &Node{Op: OpCall, Name: "in", Args: []*Node{keyOf(m, selected.FieldName()), m}}
+	}
+	return &Node{Op: OpCall, Name: "[]", Args: []*Node{m, keyOf(m, selected.FieldName())}}
+}
+
+// keyOf is the key of an entry of m that is written as a field.
+func keyOf(m *Node, name string) *Node {
+	return &Node{Op: OpLiteral, Value: name, Type: "string", Key: strconv.Quote(name), Range: m.Range}
 }
 
 // pathOf spells a selection of the records: "err.attr.tier".
@@ -272,6 +289,10 @@ func (b *treeBuilder) call(e ast.Expr) *Node {
 	if name == celop.OptSelect {
 		of, ok := b.pathOf(args[0])
 		field, isText := args[1].AsLiteral().(types.String)
+		if isText && b.typeOf(args[0]) == "map" {
+			m := b.node(args[0])
+			return &Node{Op: OpCall, Name: "[?]", Args: []*Node{m, keyOf(m, string(field))}}
+		}
 		if !ok || !isText {
 			return b.other(e)
 		}

@@ -81,11 +81,11 @@ func (s *scope) explain(text string, e ast.Expr) (code dsl.Code, message, help s
 		return s.explainOverload(m[1], typesIn(m[2]), e)
 	}
 	if m := mismatchedType.FindStringSubmatch(text); m != nil && s.isElement(e) {
-		return dsl.CodeInvalidExpr, fmt.Sprintf("lists and maps hold values of one type, and this is %s beside %s", wordsOf(m[2]), wordsOf(m[1])), ""
+		return dsl.CodeWrongExprType, fmt.Sprintf("lists and maps hold values of one type, and this is %s beside %s", wordsOf(m[2]), wordsOf(m[1])), ""
 	} else if m != nil && s.isCondition(e) {
-		return dsl.CodeInvalidExpr, fmt.Sprintf("the condition of exists and all is true or false, not %s", wordsOf(m[2])), `compare it with something, as in c.code == "E1"`
+		return dsl.CodeWrongExprType, fmt.Sprintf("the condition of exists and all is true or false, not %s", wordsOf(m[2])), `compare it with something, as in c.code == "E1"`
 	} else if m != nil {
-		return dsl.CodeInvalidExpr, fmt.Sprintf("a condition is needed here, and this is %s", wordsOf(m[2])), "compare it with something"
+		return dsl.CodeWrongExprType, fmt.Sprintf("a condition is needed here, and this is %s", wordsOf(m[2])), "compare it with something"
 	}
 	switch {
 	case strings.HasPrefix(text, "undefined field "): // of err, result, attr and vars it was said before
@@ -98,11 +98,11 @@ func (s *scope) explain(text string, e ast.Expr) (code dsl.Code, message, help s
 	case strings.Contains(text, "does not support field selection"):
 		return dsl.CodeUnknownField, wordsOf(quoted) + " has no fields", ""
 	case strings.Contains(text, "cannot be range of a comprehension"):
-		return dsl.CodeInvalidExpr, "exists and all run over a list or a map, not over " + wordsOf(quoted), `write err.causes.exists(c, c.code == "E1")`
+		return dsl.CodeWrongExprType, "exists and all run over a list or a map, not over " + wordsOf(quoted), `write err.causes.exists(c, c.code == "E1")`
 	case strings.HasPrefix(text, "unsupported optional field selection"):
 		return dsl.CodeInvalidExpr, "behind ? stands the name of a field or a key", `write err.headers[?"x"].orValue("")`
 	}
-	return dsl.CodeInvalidExpr, "the types do not fit here", ""
+	return dsl.CodeWrongExprType, "the types do not fit here", ""
 }
 
 var operators = map[string]string{
@@ -112,7 +112,7 @@ var operators = map[string]string{
 
 // explainOverload speaks of an operator or a function that does not take its operands.
 func (s *scope) explainOverload(function string, operands []string, e ast.Expr) (code dsl.Code, message, help string) {
-	code = dsl.CodeInvalidExpr
+	code = dsl.CodeWrongExprType
 	operator, isOperator := operators[function]
 	if strings.HasPrefix(function, "@") && !isOperator || operator == "in" && len(operands) != 2 {
 		return code, "the types do not fit here", ""

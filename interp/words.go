@@ -4,6 +4,7 @@ import (
 	"regexp/syntax"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
@@ -414,7 +415,7 @@ func (s *scope) inspectDuration(arg ast.Expr) {
 		return
 	}
 	if types.IsError(types.String(text).ConvertToType(types.DurationType)) {
-		s.report(s.nodeRange(arg), dsl.CodeInvalidExpr, `units are ns, us, ms, s, m and h, as in duration("1m30s")`, "%q is no duration", text)
+		s.report(s.nodeRange(arg), dsl.CodeBadDuration, `units are ns, us, ms, s, m and h, as in duration("1m30s")`, "%q is no duration", text)
 	}
 }
 
@@ -434,9 +435,26 @@ var functionsOfOthers = map[string]string{
 	"filter": "exists(...)", "map": "exists(...)", "replaceAll": "replace(...)",
 }
 
+// functionRange is where a call has the function's name: at its beginning, or behind
+// what a method is called of.
+func (s *scope) functionRange(e ast.Expr, name string) dsl.Range {
+	start, end, ok := s.spans.of(e.ID())
+	if call := e.AsCall(); ok && call.IsMemberFunction() {
+		_, start, ok = s.spans.of(call.Target().ID())
+	}
+	if ok {
+		if i := strings.Index(string(s.spans.text[start:end]), name); i >= 0 {
+			start += utf8.RuneCountInString(string(s.spans.text[start:end])[:i])
+			return s.expr.Place(start, start+utf8.RuneCountInString(name))
+		}
+	}
+	return s.nodeRange(e)
+}
+
 // unknownFunction reports a call of what is no function.
 func (s *scope) unknownFunction(e ast.Expr, name string) {
-	at, message := s.nodeRange(e), "no function is called "+name
+	at, message := s.functionRange(e, name), "no function is called "+name
+	s.said = append(s.said, s.nodeRange(e)) // what is wrong within it may follow from it
 	if ours, ok := functionsOfOthers[name]; ok {
 		s.report(at, dsl.CodeUnknownField, "write "+ours, "%s", message)
 		return

@@ -67,7 +67,7 @@ var table = []Rule{
 	{
 		Code: dsl.CodeBadDuration, Severity: dsl.Error, Fixed: true, Source: "time.ParseDuration of Go",
 		Summary: "a value is not a duration",
-		What:    "A number without a unit, or with one that Go does not know.",
+		What:    "A number without a unit, or with one that Go does not know, as a value or in an expression's `duration(\"…\")`.",
 		Why:     "30 could be seconds or milliseconds; peers that guess have been wrong by a factor of a thousand.",
 		Bad:     "classify:\n  - use: std.http\nretry: {deadline: 30}\n",
 		Good:    "classify:\n  - use: std.http\nretry: {deadline: 30s}\n",
@@ -192,7 +192,7 @@ var table = []Rule{
 	{
 		Code: dsl.CodeWrongExprType, Severity: dsl.Error, Fixed: true,
 		Summary: "an expression is of another type",
-		What:    "A condition that is not true or false, or a hint that is not a duration.",
+		What:    "A condition that is not true or false, a hint that is not a duration, or operands that an operator or a function does not take: a number beside a text.",
 		Why:     "It would err whenever it is asked.",
 		Bad:     "classify:\n  - {id: busy, when: err.status, class: SERVER_ERROR}\n",
 		Good:    "classify:\n  - {id: busy, when: err.status == 503, class: SERVER_ERROR}\n",
