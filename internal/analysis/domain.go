@@ -36,6 +36,7 @@ type dimension struct {
 	parent int // index of the field of which this is a predicate, -1 without
 	pred   predicate
 	node   *interp.Node // the atom, of predicates and free atoms
+	reads  machine      // of predicates: the answer to every string; nil if it is not understood
 }
 
 // A predicate is what is asked of a string, to tell which answers exclude each other.
@@ -89,6 +90,8 @@ type space struct {
 	index   map[string]int      // of dims by base
 	tables  map[int][][]outcome // of the atoms that read a dimension
 	grouped map[int][]int       // of cases that differ, by dimension; made when asked for
+	texts   map[string]madeText // strings that were looked for already
+	implied map[[2]int]bool     // whether one exists implies another, by dimension
 }
 
 // maxFinite bounds the fields whose values are looked at one by one.

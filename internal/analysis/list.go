@@ -204,11 +204,27 @@ const (
 // Constant reports whether a condition comes to the same for every failure.
 func Constant(scope Scope, n *interp.Node) Verdict {
 	s := newSpace(scope, []*interp.Node{n})
-	switch s.lower(n).eval(slices.Repeat([]int{-1}, len(s.dims))) {
+	c := s.lower(n)
+	switch c.eval(slices.Repeat([]int{-1}, len(s.dims))) {
 	case isTrue:
 		return AlwaysTrue
 	case isFalse:
 		return AlwaysFalse
 	}
+	if c.pred < 0 || c.op != atomOp {
+		return Varies
+	}
+	switch {
+	case s.never(c, isTrue|isError):
+		return AlwaysFalse
+	case s.never(c, isFalse|isError):
+		return AlwaysTrue
+	}
 	return Varies
+}
+
+// never reports whether it is proven that a condition does not come to one of bits.
+func (s *space) never(c *condition, bits outcome) bool {
+	found, _, exhausted := s.search(goal{want: c, bits: bits})
+	return !found && exhausted
 }

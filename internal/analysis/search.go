@@ -270,7 +270,7 @@ func (s *space) predicate(n *interp.Node, parent int) int {
 	if i, ok := s.index[n.Key]; ok {
 		return i
 	}
-	d := dimension{base: n.Key, parent: parent, pred: predicateOf(n), node: n, cases: []caseOf{{free: isFalse}, {free: isTrue}}}
+	d := dimension{base: n.Key, parent: parent, pred: predicateOf(n), node: n, reads: machineOf(n), cases: []caseOf{{free: isFalse}, {free: isTrue}}}
 	i := len(s.dims)
 	s.index[n.Key] = i
 	s.dims = append(s.dims, d)
@@ -409,6 +409,9 @@ func (r *run) descend(depth int, except []*condition) bool {
 			decided = false
 		}
 	}
+	if decided && !r.textsExist(r.assigned) {
+		return false
+	}
 	if decided {
 		r.found++
 		return r.show == nil || r.show(r.assigned) || r.found >= maxShown && r.stop()
@@ -477,7 +480,10 @@ func (s *space) groups(d int) []int {
 // with the answers to other questions about it.
 func (r *run) consistent(d int) bool {
 	mine := r.dims[d]
-	if mine.parent < 0 {
+	switch {
+	case mine.node != nil && mine.node.Op == interp.OpExists:
+		return r.consistentExists(d)
+	case mine.parent < 0:
 		return true
 	}
 	holds := r.assigned[d] == 1
@@ -498,4 +504,37 @@ func (r *run) consistent(d int) bool {
 		}
 	}
 	return true
+}
+
+// consistentExists reports whether the answer to whether a cause of some sort exists
+// agrees with the answers about other sorts: one of a narrower sort is one of a wider.
+func (r *run) consistentExists(d int) bool {
+	for i := range r.dims {
+		if theirs := r.dims[i].node; i == d || r.assigned[i] < 0 || theirs == nil || theirs.Op != interp.OpExists || theirs.Name != r.dims[d].node.Name {
+			continue
+		}
+		mine, other := r.dims[d].cases[r.assigned[d]].free, r.dims[i].cases[r.assigned[i]].free
+		if mine == isTrue && other != isTrue && r.existsImplies(d, i) || other == isTrue && mine != isTrue && r.existsImplies(i, d) {
+			return false
+		}
+	}
+	return true
+}
+
+// existsImplies reports whether it is proven that each cause of which the condition of
+// the exists at d holds is one of which that at e does.
+func (s *space) existsImplies(d, e int) bool {
+	key := [2]int{d, e}
+	implies, known := s.implied[key]
+	if !known {
+		narrow, wide := s.dims[d].node.Args[0], s.dims[e].node.Args[0]
+		causes := newSpace(s.scope, []*interp.Node{narrow, wide})
+		found, _, exhausted := causes.search(goal{want: causes.lower(narrow), bits: isTrue, except: []*condition{causes.lower(wide)}})
+		implies = !found && exhausted
+		if s.implied == nil {
+			s.implied = map[[2]int]bool{}
+		}
+		s.implied[key] = implies
+	}
+	return implies
 }

@@ -24,13 +24,13 @@ func pick[T any](d dice, list ...T) T { return list[d.IntN(len(list))] }
 
 var (
 	someStatus  = []int{0, 100, 200, 301, 399, 400, 401, 404, 408, 409, 418, 429, 499, 500, 501, 502, 503, 504, 505, 599}
-	someText    = []string{"", "RATE", "QUOTA", "08006", "0800", "08", "40001", "rate", "x", "a-b", "RATE_LIMIT", "LIMIT"}
+	someText    = []string{"", "RATE", "QUOTA", "08006", "0800", "08", "40001", "rate", "x", "a-b", "RATE_LIMIT", "LIMIT", "RATE-é", "4001\n", "\xff"}
 	someSeconds = []int{0, 1, 5, 30, 60, 100}
 )
 
 func (d dice) comparison() string { return pick(d, "==", "!=", "<", "<=", ">", ">=") }
 
-func (d dice) text() string { return strconv.Quote(pick(d, someText...)) }
+func (d dice) text() string { return strconv.Quote(pick(d, someText[:12]...)) }
 
 func (d dice) texts() string {
 	var list []string
@@ -42,7 +42,7 @@ func (d dice) texts() string {
 
 // subject is a text that conditions ask something of.
 func (d dice) subject() string {
-	return pick(d, "err.code", "err.code", "err.message", "err.attr.tier", "err.type", "op", "err.code.lowerAscii()", `err.headers["x-a"]`, "vars.text",
+	return pick(d, "err.code", "err.code", "err.message", "err.attr.tier", "err.type", "op", "err.code.lowerAscii()", "err.code.upperAscii()", `err.headers["x-a"]`, "vars.text", "err.headers.y",
 		`err.headers[?"X-A"].orValue("")`, `err.attr.?tier.orValue("none")`, `err.attr.labels["k"]`, "err.kind")
 }
 
@@ -61,7 +61,7 @@ func (d dice) atom() string {
 	case 10, 11:
 		return d.subject() + pick(d, ".startsWith(", ".endsWith(", ".contains(") + d.text() + ")"
 	case 12:
-		return d.subject() + fmt.Sprintf(".matches(%q)", pick(d, "^08", "RATE$", "^(RATE|QUOTA)$", "a.b", "LIMIT", "[0-9]{5}", "(?i)rate"))
+		return d.subject() + fmt.Sprintf(".matches(%q)", pick(d, "^08", "RATE$", "^(RATE|QUOTA)$", "a.b", "LIMIT", "[0-9]{5}", "(?i)rate", "^[A-Z]+$", "^[^a-z]*$", "^\\d+$", "^.{4,5}$", "\\bRATE\\b", "^(0|4)[0-9]+$", "_?LIMIT$"))
 	case 13:
 		return fmt.Sprintf("err.kind %s %q", pick(d, "==", "!="), pick(d, dsl.KindNames()...))
 	case 14:
@@ -73,7 +73,7 @@ func (d dice) atom() string {
 	case 17:
 		return fmt.Sprintf("%s %s %d", pick(d, "attempt", "err.attr.count", "size(err.code)", "attempt + 1", "err.attr.count * 2", "size(op)"), d.comparison(), d.IntN(8))
 	case 18:
-		return pick(d, `"x-a" in err.headers`, `"X-B" in err.headers`, `"k" in err.attr.labels`, `"vip" in err.attr.tags`, `err.headers[?"x-a"].hasValue()`)
+		return pick(d, `"x-a" in err.headers`, `"X-B" in err.headers`, `"k" in err.attr.labels`, `"vip" in err.attr.tags`, "has(err.headers.y)", `err.headers[?"x-a"].hasValue()`)
 	case 19:
 		return fmt.Sprintf("err.attr.load %s %v", d.comparison(), pick(d, "0.5", "1.0", "-1.0"))
 	case 20:
@@ -133,7 +133,7 @@ func (d dice) input() *engine.Input {
 		f.Status = 100 + d.IntN(500)
 	}
 	if d.IntN(2) == 0 {
-		f.Headers = map[string]string{"x-a": pick(d, someText...)}
+		f.Headers = map[string]string{pick(d, "x-a", "y"): pick(d, someText...)}
 	}
 	if d.IntN(4) == 0 {
 		for range 1 + d.IntN(2) {

@@ -73,11 +73,11 @@ func (s *space) witness(assigned []int) (*Witness, bool) {
 		}
 		r := dim.cases[i].reading
 		if r.value == (other{}) && (r.has || !strings.HasSuffix(dim.base, "]")) {
-			text, ok := s.otherText(d, assigned)
-			if !ok {
+			made := s.otherText(d, assigned)
+			if !made.ok {
 				return nil, false
 			}
-			r.value = text
+			r.value = made.text
 		}
 		w.set(dim.base, r, attributes, headers)
 	}
@@ -278,9 +278,66 @@ func quote(s string) string {
 	return strconv.Quote(s)
 }
 
+// A madeText is what came of the search for a string.
+type madeText struct {
+	text   string
+	ok     bool
+	absent bool // proven: no string answers so
+}
+
+// textsExist reports whether none of the strings that no literal names is proven not
+// to exist, with what is asked of them coming to what was assigned.
+func (s *space) textsExist(assigned []int) bool {
+	for d := range s.dims {
+		if i := assigned[d]; i >= 0 && s.dims[d].cases[i].value == (other{}) && s.otherText(d, assigned).absent {
+			return false
+		}
+	}
+	return true
+}
+
 // otherText makes a string that no literal names, of which what is asked of it comes
 // to what was assigned.
-func (s *space) otherText(d int, assigned []int) (string, bool) {
+func (s *space) otherText(d int, assigned []int) madeText {
+	key := []byte(strconv.Itoa(d))
+	var questions []question
+	for i := range s.dims {
+		if q := &s.dims[i]; q.parent == d && assigned[i] >= 0 {
+			key = strconv.AppendInt(append(key, ' '), int64(i*2+assigned[i]), 10)
+			if q.reads != nil {
+				questions = append(questions, question{q.reads, assigned[i] == 1})
+			}
+		}
+	}
+	made, known := s.texts[string(key)]
+	if known {
+		return made
+	}
+	if made.text, made.ok = s.likelyText(d, assigned); !made.ok && len(questions) > 0 {
+		text, ok, known := textFor(append(questions, question{s.literalsOf(d), false}))
+		made = madeText{text, ok && s.fits(text, d, assigned), known && !ok}
+	}
+	if s.texts == nil {
+		s.texts = map[string]madeText{}
+	}
+	s.texts[string(key)] = made
+	return made
+}
+
+// literalsOf are the strings that are cases of their own.
+func (s *space) literalsOf(d int) oneOf {
+	var literals oneOf
+	for _, c := range s.dims[d].cases {
+		if text, ok := c.value.(string); ok {
+			literals = append(literals, text)
+		}
+	}
+	return literals
+}
+
+// likelyText tries strings that are made of what is asked, which read better than the
+// shortest ones.
+func (s *space) likelyText(d int, assigned []int) (string, bool) {
 	var start, middle, end []string
 	lower, upper := false, false
 	for i := range s.dims {
