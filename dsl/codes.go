@@ -63,6 +63,7 @@ var (
 	CodeCapAbove        = Code{"RD315", "cap-above-attempts"}
 	CodeNeverRetried    = Code{"RD316", "settings-of-unretried-class"}
 	CodeCallCycle       = Code{"RD317", "call-cycle"}
+	CodeNoStrategy      = Code{"RD318", "class-without-strategy"}
 	CodeCallerErrors    = Code{"RD401", "breaker-counts-caller-errors"}
 	CodeCannotTrip      = Code{"RD402", "breaker-cannot-trip"}
 	CodeFalseTrips      = Code{"RD403", "breaker-trips-falsely"}
@@ -73,8 +74,10 @@ var (
 	CodeUnusedVar       = Code{"RD501", "unused-var"}
 	CodeUnusedDocument  = Code{"RD502", "unused-document"}
 	CodeUnusedAttribute = Code{"RD503", "unused-attribute"}
+	CodeUnusedStrategy  = Code{"RD504", "unused-strategy"}
 	CodeRuleUntested    = Code{"RD601", "rule-without-test"}
 	CodePolicyUntested  = Code{"RD602", "policy-without-tests"}
+	CodeDuplicateTest   = Code{"RD603", "duplicate-test"}
 	CodeNoReason        = Code{"RD901", "suppression-without-reason"}
 	CodeUnusedIgnore    = Code{"RD902", "unused-suppression"}
 	CodeExpiredIgnore   = Code{"RD903", "expired-suppression"}

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/redress-policy/redress/engine"
@@ -16,6 +17,16 @@ type Envelope struct {
 	MaxAttempts    int           `json:"max_attempts"`       // of a call, whatever mixture of failures it meets
 	Longest        time.Duration `json:"longest_ns"`         // of a call
 	Classes        []ClassBounds `json:"classes"`
+	Mixed          Mixture       `json:"-"`
+}
+
+// A Mixture is what bounds calls whose failures are of any of the classes that the
+// policy gives, with whatever hints of the server its rules read.
+type Mixture struct {
+	Attempts   int             // the most
+	Sleeps     []time.Duration // the least before attempts 2, 3, ...
+	NeverStart int             // as in ClassBounds
+	CutOff     int             // as in ClassBounds
 }
 
 // ClassBounds are the bounds of a call whose failures are all of one class and carry
@@ -31,6 +42,8 @@ type ClassBounds struct {
 	NeverStart int               `json:"never_start,omitempty"` // the first attempt that cannot start even if every one before fails at once
 	CutOff     int               `json:"cut_off,omitempty"`     // the first that cannot start if every one before it takes the attempt timeout
 	Hint       time.Duration     `json:"longest_hint_ns"`       // the longest Retry-After that is followed; 0 if none is
+	Hinted     bool              `json:"-"`                     // a rule that gives the class reads hints
+	asked      []engine.Strategy // Strategies
 }
 
 // Bounds are the least and the most of a duration.
@@ -48,12 +61,14 @@ func EnvelopeOf(policy *interp.Policy) *Envelope {
 	e := &Envelope{Policy: spec.Name, Deadline: spec.Deadline, AttemptTimeout: spec.AttemptTimeout, MaxAttempts: 1}
 	open := false
 	given := map[engine.Class]bool{spec.DefaultClass: true}
-	for _, r := range policy.Rules() {
+	hinted := map[engine.Class]bool{}
+	for _, r := range slices.Concat(policy.Classify(), policy.ClassifyResult()) {
 		given[r.Class] = true
+		hinted[r.Class] = hinted[r.Class] || r.RetryAfter != nil
 	}
 	for _, class := range engine.Classes() {
 		c := classBounds(policy, &spec, class)
-		c.Given = given[class]
+		c.Given, c.Hinted = given[class], hinted[class]
 		e.Classes = append(e.Classes, c)
 		if c.Stop == engine.MaxAttemptsGlobal {
 			open = true
@@ -68,7 +83,60 @@ func EnvelopeOf(policy *interp.Policy) *Envelope {
 	if e.MaxAttempts > 1 && e.Longest < spec.Deadline {
 		e.Longest = mixedLongest(e, &spec)
 	}
+	e.mix(&spec)
 	return e
+}
+
+// mix works out the mixture of the classes that are given and retried.
+func (e *Envelope) mix(spec *engine.Spec) {
+	m := &e.Mixed
+	m.Attempts = 1
+	var asked []engine.Strategy
+	hinted := false
+	for _, c := range e.Classes {
+		if !c.Given || c.Attempts == 1 {
+			continue
+		}
+		asked = append(asked, c.asked...)
+		hinted = hinted || c.Hinted && c.Hint > 0
+		if m.Attempts += c.Attempts - 1; c.Stop == engine.MaxAttemptsGlobal {
+			m.Attempts = spec.MaxAttempts
+		}
+	}
+	m.Attempts = min(m.Attempts, spec.MaxAttempts)
+	var prev Bounds
+	var slept time.Duration
+	for i := 1; i < m.Attempts && i <= maxListed; i++ {
+		if prev = anyOf(asked, i, prev, spec.Deadline); hinted {
+			prev.Least = 0 // the server may ask for less
+		}
+		m.Sleeps = append(m.Sleeps, prev.Least)
+		slept = plus(slept, prev.Least)
+		m.NeverStart, m.CutOff = firstLate(m.NeverStart, m.CutOff, i, slept, spec)
+	}
+}
+
+// anyOf bounds the sleep before attempt i+1, whichever of the strategies is asked.
+func anyOf(strategies []engine.Strategy, i int, prev Bounds, deadline time.Duration) Bounds {
+	one := Bounds{Least: math.MaxInt64}
+	for _, s := range strategies {
+		if b, ok := bounds(s, i, prev, deadline); ok {
+			one.Least, one.Most = min(one.Least, b.Least), max(one.Most, b.Most)
+		}
+	}
+	return one
+}
+
+// firstLate keeps the first attempts that cannot start, after i attempts and the least
+// sleeps between them.
+func firstLate(never, cutOff, i int, slept time.Duration, spec *engine.Spec) (int, int) {
+	if never == 0 && slept >= spec.Deadline {
+		never = i + 1
+	}
+	if cutOff == 0 && spec.AttemptTimeout > 0 && plus(slept, times(spec.AttemptTimeout, i)) >= spec.Deadline {
+		cutOff = i + 1
+	}
+	return never, cutOff
 }
 
 // GivenAttempts is the most that a call makes on failures of one class that the policy
@@ -111,6 +179,7 @@ func classBounds(policy *interp.Policy, spec *engine.Spec, class engine.Class) C
 	c := ClassBounds{Class: class, Attempts: 1}
 	limit := spec.Classes[class].MaxAttempts
 	strategies := strategiesFor(policy, spec, class)
+	c.asked = strategies
 	retried := false
 	for _, s := range strategies {
 		c.Strategies = append(c.Strategies, s.Name())
@@ -182,23 +251,10 @@ func (c *ClassBounds) sleeps(strategies []engine.Strategy, spec *engine.Spec) {
 	var prev Bounds
 	var least, most time.Duration // of all sleeps so far
 	for i := 1; i < c.Attempts && i <= maxListed; i++ {
-		one := Bounds{Least: math.MaxInt64}
-		for _, s := range strategies {
-			b, ok := bounds(s, i, prev, spec.Deadline)
-			if !ok {
-				continue
-			}
-			one.Least, one.Most = min(one.Least, b.Least), max(one.Most, b.Most)
-		}
-		c.Sleeps = append(c.Sleeps, one)
-		prev = one
-		least, most = plus(least, one.Least), plus(most, one.Most)
-		if c.NeverStart == 0 && least >= spec.Deadline {
-			c.NeverStart = i + 1
-		}
-		if c.CutOff == 0 && spec.AttemptTimeout > 0 && plus(least, times(spec.AttemptTimeout, i)) >= spec.Deadline {
-			c.CutOff = i + 1
-		}
+		prev = anyOf(strategies, i, prev, spec.Deadline)
+		c.Sleeps = append(c.Sleeps, prev)
+		least, most = plus(least, prev.Least), plus(most, prev.Most)
+		c.NeverStart, c.CutOff = firstLate(c.NeverStart, c.CutOff, i, least, spec)
 	}
 	for _, s := range strategies {
 		c.Hint = max(c.Hint, hintOf(s, spec.Deadline))

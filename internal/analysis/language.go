@@ -48,6 +48,8 @@ func machineOf(n *interp.Node) machine {
 		m = pattern(regexpQuote(literals[0]))
 	case name == "matches":
 		m = pattern(literals[0])
+	case mirrored[name] != "" && isASCII(literals[0]):
+		m = ordering{name, literals[0]}
 	}
 	if m = through(plain(a), m); m != nil && name == "!=" {
 		return negated{m}
@@ -173,6 +175,42 @@ func (m oneOf) cuts() (cuts []rune) {
 	}
 	return cuts
 }
+
+func isASCII(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
+}
+
+// ordering compares with a text. Its state is how much was read that is the same, or how
+// the texts differ. The text is ASCII: what is no UTF-8 is above it byte by byte, and so
+// is U+FFFD.
+type ordering struct{ operator, with string }
+
+func (m ordering) start() string { return "" }
+
+func (m ordering) next(state string, r rune) string {
+	switch rest, same := strings.CutPrefix(m.with, state); {
+	case !same:
+		return state
+	case rest == "" || r > rune(rest[0]):
+		return "\xff+"
+	case r < rune(rest[0]):
+		return "\xff-"
+	}
+	return state + string(r)
+}
+
+func (m ordering) holds(state string) bool {
+	sign := int64(-1) // what ends early is below
+	switch state {
+	case m.with:
+		sign = 0
+	case "\xff+":
+		sign = 1
+	}
+	return apply(m.operator, []any{sign, int64(0)}) == true
+}
+
+func (m ordering) cuts() []rune { return oneOf{m.with}.cuts() }
 
 // size compares the number of runes with a number.
 type size struct {

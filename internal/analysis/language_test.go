@@ -52,7 +52,10 @@ func TestTextsAreFoundOrProvenAbsent(t *testing.T) {
 }
 
 func someQuestion(d *rand.Rand) (m machine, ask func(string) bool, spelled string) {
-	switch d.IntN(4) {
+	switch d.IntN(5) {
+	case 4:
+		with := allTexts([]string{"a", "b", "0"}, 2)[d.IntN(13)]
+		m, ask, spelled = ordering{"<=", with}, func(text string) bool { return text <= with }, "<= "+with
 	case 0:
 		literals := oneOf{allTexts([]string{"a", "b", "0"}, 2)[d.IntN(13)], "ab"}
 		m, ask, spelled = literals, func(text string) bool { return slices.Contains(literals, text) }, strings.Join(literals, "|")

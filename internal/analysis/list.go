@@ -223,6 +223,13 @@ func Constant(scope Scope, n *interp.Node) Verdict {
 	return Varies
 }
 
+// Implies reports whether it is proven that b holds whenever a does.
+func Implies(scope Scope, a, b *interp.Node) bool {
+	s := newSpace(scope, []*interp.Node{a, b})
+	found, _, exhausted := s.search(goal{want: s.lower(a), bits: isTrue, except: []*condition{s.lower(b)}})
+	return !found && exhausted
+}
+
 // never reports whether it is proven that a condition does not come to one of bits.
 func (s *space) never(c *condition, bits outcome) bool {
 	found, _, exhausted := s.search(goal{want: c, bits: bits})

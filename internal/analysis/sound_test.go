@@ -55,7 +55,7 @@ func (d dice) atom() string {
 	case 5:
 		return fmt.Sprintf("err.status / 100 %s %d", pick(d, "==", "!="), d.IntN(7))
 	case 6, 7, 8:
-		return d.subject() + pick(d, " == ", " != ") + d.text()
+		return d.subject() + pick(d, " == ", " == ", " != ", " < ", " >= ") + d.text()
 	case 9:
 		return d.subject() + " in " + d.texts()
 	case 10, 11:

@@ -92,16 +92,18 @@ func (c *checker) newPolicy(p *interp.Policy) *policy {
 
 func (p *policy) check() {
 	scope := analysis.ScopeOf(p.Policy, nil)
-	classify := p.list(scope, p.Classify(), "", p.spec.DefaultClass)
+	p.list(scope, p.Classify(), "", p.spec.DefaultClass)
 	p.list(scope, p.ClassifyResult(), "", engine.NoClass)
 	p.list(scope, p.Select(), "", engine.NoClass)
+	p.definitions(scope, p.body.Vars, p.VarTrees())
 	p.vars(p.body.Vars, p.body.Attributes, p.VarTrees(), slices.Concat(p.Classify(), p.ClassifyResult(), p.Select()), "")
 	p.retries()
 	p.breaker()
 	p.budget()
 	p.strategies()
+	p.unusedStrategies()
 	p.hints()
-	p.idempotency(classify)
+	p.idempotency(scope)
 	p.guarantees()
 	p.tests()
 }
@@ -111,13 +113,29 @@ func (p *policy) gives(class engine.Class) bool {
 	return slices.ContainsFunc(p.envelope.Classes, func(c analysis.ClassBounds) bool { return c.Class == class && c.Given })
 }
 
+// givesNamed is gives by the name of the class.
+func (p *policy) givesNamed(name string) bool {
+	class, ok := engine.ParseClass(name)
+	return ok && p.gives(class)
+}
+
 func (c *checker) classifier(k *interp.Classifier) {
 	body := k.Document().Classifier
 	scope := analysis.Scope{Attributes: k.Attributes()}
 	name := k.Document().Name.V
 	c.list(scope, k.Classify(), name, engine.NoClass)
 	c.list(scope, k.ClassifyResult(), name, engine.NoClass)
+	c.definitions(scope, body.Vars, k.VarTrees())
 	c.vars(body.Vars, body.Attributes, k.VarTrees(), slices.Concat(k.Classify(), k.ClassifyResult()), name)
+}
+
+// definitions looks at the expressions of vars.
+func (c *checker) definitions(scope analysis.Scope, vars []dsl.Var, trees map[string]*interp.Node) {
+	for _, v := range vars {
+		if tree := trees[v.Name.V]; tree != nil {
+			c.expression(scope, tree, "var "+v.Name.V)
+		}
+	}
 }
 
 // vars reports vars and attributes that nothing reads. pack is the classifier whose
@@ -187,6 +205,7 @@ func (p *policy) tests() {
 		p.report(dsl.CodePolicyUntested, p.doc.Name.Range, "redress-lint test --suggest writes the first ones", "no PolicyTest of the set tests %s", p.Name())
 		return
 	}
+	p.testNames(tests)
 	if !p.opts.Tests {
 		return
 	}
@@ -194,6 +213,27 @@ func (p *policy) tests() {
 	for _, r := range slices.Concat(p.Classify(), p.ClassifyResult(), p.Select()) {
 		if r.Pack == "" && !covered[r.ID] {
 			p.report(dsl.CodeRuleUntested, p.idOf(r), "redress-lint test --suggest writes a case for it", "no test has rule %s decide", r.ID)
+		}
+	}
+}
+
+// testNames reports tests that are called alike.
+func (p *policy) testNames(tests []*dsl.PolicyTest) {
+	first := map[string]dsl.Range{}
+	note := func(what string, name dsl.Value[string]) {
+		if at, known := first[name.V]; known {
+			d := p.report(dsl.CodeDuplicateTest, name.Range, "give it a name of its own", "%s %q: another test of %s has that name", what, name.V, p.Name())
+			d.Related = []dsl.Related{{Range: at, Message: "the first is here"}}
+			return
+		}
+		first[name.V] = name.Range
+	}
+	for _, t := range tests {
+		for i := range t.Cases {
+			note("case", t.Cases[i].Name)
+		}
+		for i := range t.Scenarios {
+			note("scenario", t.Scenarios[i].Name)
 		}
 	}
 }

@@ -56,6 +56,9 @@ func (p *policy) budget() {
 	spec := p.spec.Budget.Spec()
 	at := p.body.Retry.Budget.Range
 	if spec.MaxRetries == 0 {
+		if inline := p.body.Retry.Budget.Inline; inline != nil {
+			at = inline.MaxRetries.Range
+		}
 		p.report(dsl.CodeBudgetZero, at, "raise max_retries, or write max_attempts: 1", "the budget allows no retry at all")
 		return
 	}
@@ -90,6 +93,10 @@ func (p *policy) breaker() {
 	}
 	for _, t := range body.ClassThresholds {
 		p.counted(t.Class)
+	}
+	if !body.TripOn.Set && !p.gives(engine.Transient) && !p.gives(engine.ServerError) && !slices.ContainsFunc(body.ClassThresholds, func(t dsl.ClassThreshold) bool { return p.givesNamed(t.Class.V) }) {
+		p.report(dsl.CodeCannotTrip, p.body.CircuitBreaker.Range, "write trip_on with classes that rules give", "the breaker can never open: without trip_on it counts TRANSIENT and SERVER_ERROR, and no rule of %s gives them", p.Name())
+		return
 	}
 	if body.Window.Set && p.spec.AttemptTimeout > 0 && body.Window.V < 2*p.spec.AttemptTimeout {
 		p.report(dsl.CodeShortWindow, body.Window.Range, fmt.Sprintf("make it at least %v, twice attempt_timeout", 2*p.spec.AttemptTimeout), "a window of %v hardly sees two attempts of %v: slow failures have left it before they are enough", body.Window.V, p.spec.AttemptTimeout)

@@ -32,7 +32,7 @@ func (c *checker) list(scope analysis.Scope, all []interp.Condition, home string
 	l.List = analysis.NewList(scope, all[:own])
 	for i, r := range l.Rules {
 		if l.isOwn(r) {
-			l.expression(scope, r)
+			l.expression(scope, r.When, "rule "+r.ID)
 			l.reach(i)
 		}
 	}
@@ -212,6 +212,7 @@ func (l *list) gaps() {
 	if len(l.all) > len(l.Rules) || l.rest == engine.NoClass {
 		return
 	}
+	said := map[int64]int{} // the finding about a number
 	for _, r := range l.Rules {
 		if !l.isOwn(r) {
 			continue
@@ -226,6 +227,11 @@ func (l *list) gaps() {
 				return slices.IndexFunc(l.Rules, func(r interp.Condition) bool { holds, _ := r.Test(in); return holds })
 			}
 			if at(limit-1) >= 0 && at(limit+1) >= 0 && at(limit) < 0 {
+				if first, known := said[limit]; known {
+					l.found[first].Related = append(l.found[first].Related, dsl.Related{Range: n.Range, Message: "the other side is here"})
+					return
+				}
+				said[limit] = len(l.found)
 				l.report(dsl.CodeGap, n.Range, fmt.Sprintf("write <= or >= on one side of %d", limit), "no rule matches {status: %d}, which lies between those that %s and %s match: it is %s by default",
 					limit, l.Rules[at(limit-1)].ID, l.Rules[at(limit+1)].ID, l.rest)
 			}

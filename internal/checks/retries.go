@@ -2,7 +2,9 @@ package checks
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,36 +28,104 @@ var permanentCodes = map[string]string{
 
 // permanentFailures reports rules that have failures retried which cannot succeed.
 func (p *policy) permanentFailures() {
-	for _, r := range slices.Concat(p.Classify(), p.ClassifyResult()) {
-		if r.Pack != "" || !r.Class.Retryable() || r.Class == engine.Unknown || p.attemptsOf(r.Class) < 2 {
-			continue
+	for _, list := range [][]interp.Condition{p.Classify(), p.ClassifyResult()} {
+		for i, r := range list {
+			if r.Pack == "" && p.retried(r.Class) && !p.permanentLiterals(list, i) {
+				p.permanentStatuses(list, i)
+			}
 		}
-		r.When.Walk(func(n *interp.Node) {
-			field, literals := equalities(n)
-			for _, lit := range literals {
-				switch v := lit.Value.(type) {
-				case int64:
-					if strings.HasSuffix(field, ".status") && slices.Contains(permanentStatus, v) && p.decides(r, v) {
-						p.report(dsl.CodePermanent, lit.Range, p.classFor(v), "rule %s has status %d retried as %s, and the same request will fail the same way", r.ID, v, r.Class)
-					}
-				case string:
-					if from := permanentCodes[v]; from != "" && strings.HasSuffix(field, ".code") {
-						p.report(dsl.CodePermanent, lit.Range, "give it the class PERMANENT, AUTH or PERMISSION", "rule %s has %s code %s retried as %s, and the same request will fail the same way", r.ID, from, v, r.Class)
-					}
-					if v == "CANCELED" && strings.HasSuffix(field, ".code") {
-						p.report(dsl.CodePermanent, lit.Range, "leave it out: a call whose caller has gone stops by itself", "rule %s has a cancelled call retried as %s, though its caller has gone", r.ID, r.Class)
-					}
+	}
+	p.permanentByDefault()
+}
+
+// retried reports whether failures of a class are retried other than once for not
+// knowing better.
+func (p *policy) retried(class engine.Class) bool {
+	return class.Retryable() && class != engine.Unknown && p.attemptsOf(class) > 1
+}
+
+// permanentLiterals looks at the statuses and codes that a condition names.
+func (p *policy) permanentLiterals(list []interp.Condition, i int) (said bool) {
+	r, before := list[i], len(p.found)
+	r.When.Walk(func(n *interp.Node) {
+		field, literals := equalities(n)
+		for _, lit := range literals {
+			switch v := lit.Value.(type) {
+			case int64:
+				if strings.HasSuffix(field, ".status") && slices.Contains(permanentStatus, v) && p.first(list, v) == i {
+					p.report(dsl.CodePermanent, lit.Range, p.classFor(v), "rule %s has status %d retried as %s, and the same request will fail the same way", r.ID, v, r.Class)
+				}
+			case string:
+				if from := permanentCodes[v]; from != "" && strings.HasSuffix(field, ".code") {
+					p.report(dsl.CodePermanent, lit.Range, "give it the class PERMANENT, AUTH or PERMISSION", "rule %s has %s code %s retried as %s, and the same request will fail the same way", r.ID, from, v, r.Class)
+				}
+				if v == "CANCELED" && strings.HasSuffix(field, ".code") {
+					p.report(dsl.CodePermanent, lit.Range, "leave it out: a call whose caller has gone stops by itself", "rule %s has a cancelled call retried as %s, though its caller has gone", r.ID, r.Class)
 				}
 			}
-		})
+		}
+	})
+	return len(p.found) > before
+}
+
+// permanentStatuses looks at the statuses of client errors that a condition matches
+// without naming them. Conditions such as err.status >= 500 match 501 and 505 too, which
+// hardly ever come.
+func (p *policy) permanentStatuses(list []interp.Condition, i int) {
+	r := list[i]
+	if !readsStatus(r.When) {
+		return
+	}
+	var decided []string
+	for _, status := range permanentStatus {
+		if status < 500 && p.first(list, status) == i {
+			decided = append(decided, strconv.FormatInt(status, 10))
+		}
+	}
+	if len(decided) > 0 {
+		p.report(dsl.CodePermanent, r.When.Range, "narrow the condition, or have a rule before it give them PERMANENT", "rule %s has status %s retried as %s, and the same request will fail the same way", r.ID, someOf(decided), r.Class)
 	}
 }
 
-// decides reports whether a rule really matches a plain failure of that status.
-func (p *policy) decides(r interp.Condition, status int64) bool {
+// someOf lists words, of many only the first.
+func someOf(words []string) string {
+	const shown = 4
+	if len(words) > shown+1 {
+		words = append(slices.Clone(words[:shown]), fmt.Sprintf("%d more", len(words)-shown))
+	}
+	return enumerate(words)
+}
+
+// permanentByDefault reports a default class that is retried, where rules go by the
+// status and leave requests to it that cannot succeed.
+func (p *policy) permanentByDefault() {
+	list := p.Classify()
+	if !p.body.DefaultClass.Set || !p.retried(p.spec.DefaultClass) || !slices.ContainsFunc(list, func(r interp.Condition) bool { return r.Pack == "" && readsStatus(r.When) }) {
+		return
+	}
+	var left []string
+	for _, status := range []int64{400, 401, 403, 422} {
+		if p.first(list, status) < 0 {
+			left = append(left, strconv.FormatInt(status, 10))
+		}
+	}
+	if len(left) > 0 {
+		p.report(dsl.CodePermanent, p.body.DefaultClass.Range, "add rules that give them PERMANENT, AUTH or PERMISSION", "no rule matches status %s, retried as %s by default, and the same request will fail the same way", enumerate(left), p.spec.DefaultClass)
+	}
+}
+
+func readsStatus(n *interp.Node) (reads bool) {
+	n.Walk(func(n *interp.Node) {
+		reads = reads || n.Op == interp.OpField && (n.Name == "err.status" || n.Name == "result.status")
+	})
+	return reads
+}
+
+// first returns the rule that decides a plain failure of a status, -1 if none does.
+func (p *policy) first(list []interp.Condition, status int64) int {
 	f := &engine.Failure{Status: int(status), Kind: engine.KindHTTP, Phase: engine.Sent}
-	holds, _ := r.Test(&engine.Input{Failure: f, Attempt: 1, Remaining: p.spec.Deadline, Idempotent: true})
-	return holds
+	in := &engine.Input{Failure: f, Attempt: 1, Remaining: p.spec.Deadline, Idempotent: true}
+	return slices.IndexFunc(list, func(r interp.Condition) bool { holds, _ := r.Test(in); return holds })
 }
 
 func (p *policy) classFor(status int64) string {
@@ -143,6 +213,11 @@ func (p *policy) caps() {
 				p.report(dsl.CodeNoRetries, s.at, "remove it, or raise max_attempts", "with max_attempts 1 nothing is retried: %s does nothing", s.what)
 			}
 		}
+		for _, c := range r.Classes {
+			if class, ok := engine.ParseClass(c.Class.V); ok && class.Retryable() && c.Strategy != nil {
+				p.report(dsl.CodeNoRetries, c.Strategy.Range, "remove it, or raise max_attempts", "with max_attempts 1 nothing is retried: the strategy of %s does nothing", class)
+			}
+		}
 	}
 }
 
@@ -160,61 +235,93 @@ func firstSelect(list []dsl.Selection) dsl.Range {
 	return list[0].Range
 }
 
-// deadline reports attempts for which there is no time.
+// deadline reports attempts for which there is no time: whatever the failures are, else
+// if all are of one class.
 func (p *policy) deadline() {
-	said := false
-	for _, never := range []bool{true, false} {
-		for _, c := range p.envelope.Classes {
-			if !c.Given || said {
-				continue
-			}
-			first := c.NeverStart
-			if !never {
-				first = c.CutOff
-			}
-			if first == 0 {
-				continue
-			}
-			said = true
-			p.cannotFit(c, first, never)
-		}
-	}
-}
-
-func (p *policy) cannotFit(c analysis.ClassBounds, first int, never bool) {
-	at, r := p.doc.Name.Range, &p.body.Retry
-	switch {
-	case r.MaxAttempts.Set && c.Stop == engine.MaxAttemptsGlobal:
-		at = r.MaxAttempts.Range
-	case r.Deadline.Set:
-		at = r.Deadline.Range
-	case r.AttemptTimeout.Set:
-		at = r.AttemptTimeout.Range
-	}
-	var slept time.Duration
-	for _, s := range c.Sleeps[:first-1] {
-		slept += s.Least
-	}
-	if never {
-		d := p.report(dsl.CodeDeadline, at, fmt.Sprintf("raise the deadline, sleep shorter, or make %s", count(first-1, "attempt")), "attempt %d of %d can never start: the sleeps before it take at least %v, and the deadline is %v", first, c.Attempts, slept, p.spec.Deadline)
-		d.Notes = append(d.Notes, fmt.Sprintf("sleeps after failures of class %s: %s", c.Class, leastSleeps(c.Sleeps[:first-1])))
+	m := &p.envelope.Mixed
+	if m.NeverStart > 0 {
+		first, slept := m.NeverStart, sum(m.Sleeps[:m.NeverStart-1])
+		d := p.report(dsl.CodeDeadline, p.attemptsPlace(), fmt.Sprintf("raise the deadline, sleep shorter, or make %s", count(first-1, "attempt")), "attempt %d of %d can never start: the sleeps before it take at least %v, and the deadline is %v", first, m.Attempts, slept, p.spec.Deadline)
+		d.Notes = append(d.Notes, "sleeps: "+leastSleeps(m.Sleeps[:first-1]))
 		return
 	}
-	timeout := p.spec.AttemptTimeout
-	d := p.report(dsl.CodeDeadline, at, fmt.Sprintf("raise the deadline, shorten attempt_timeout, or make %s", count(first-1, "attempt")), "attempt %d of %d cannot start when attempts time out: %d × %v and at least %v of sleeps are %v, and the deadline is %v",
-		first, c.Attempts, first-1, timeout, slept, time.Duration(first-1)*timeout+slept, p.spec.Deadline)
-	d.Severity = dsl.Warning
-	d.Notes = append(d.Notes, fmt.Sprintf("sleeps after failures of class %s: %s", c.Class, leastSleeps(c.Sleeps[:first-1])))
+	said := map[dsl.Range]bool{} // one strategy may serve several classes
+	for _, c := range p.envelope.Classes {
+		if at := p.strategyPlace(c.Class); c.Given && c.NeverStart > 0 && !said[at] {
+			said[at] = true
+			p.lateIfAll(c, at)
+		}
+	}
+	if first := m.CutOff; first > 0 && len(said) == 0 && p.spec.AttemptTimeout <= p.spec.Deadline {
+		slept, timeouts := sum(m.Sleeps[:first-1]), time.Duration(first-1)*p.spec.AttemptTimeout
+		d := p.report(dsl.CodeDeadline, p.attemptsPlace(), fmt.Sprintf("raise the deadline, shorten attempt_timeout, or make %s", count(first-1, "attempt")), "attempt %d of %d cannot start when attempts time out: %d × %v and at least %v of sleeps are %v, and the deadline is %v",
+			first, m.Attempts, first-1, p.spec.AttemptTimeout, slept, timeouts+slept, p.spec.Deadline)
+		d.Severity = dsl.Warning
+		d.Notes = append(d.Notes, "sleeps: "+leastSleeps(m.Sleeps[:first-1]))
+	}
 }
 
-func leastSleeps(sleeps []analysis.Bounds) string {
+// lateIfAll reports an attempt that can never start if all failures are of one class.
+func (p *policy) lateIfAll(c analysis.ClassBounds, at dsl.Range) {
+	first := c.NeverStart
+	least := make([]time.Duration, first-1)
+	for i := range least {
+		least[i] = c.Sleeps[i].Least
+	}
+	unless := ""
+	if c.Hinted && c.Hint > 0 {
+		unless = " and the server asks for no shorter waits"
+	}
+	d := p.report(dsl.CodeDeadline, at, fmt.Sprintf("raise the deadline, sleep shorter, or write max_attempts: %d for %s", first-1, c.Class), "attempt %d of %d can never start if all failures are %s%s: the sleeps before it take at least %v, and the deadline is %v",
+		first, c.Attempts, c.Class, unless, sum(least), p.spec.Deadline)
+	d.Severity = dsl.Warning
+	d.Notes = append(d.Notes, "sleeps: "+leastSleeps(least))
+}
+
+// attemptsPlace is where the number of attempts is written, else what bounds their time.
+func (p *policy) attemptsPlace() dsl.Range {
+	switch r := &p.body.Retry; {
+	case r.MaxAttempts.Set:
+		return r.MaxAttempts.Range
+	case r.Deadline.Set:
+		return r.Deadline.Range
+	case r.AttemptTimeout.Set:
+		return r.AttemptTimeout.Range
+	}
+	return p.doc.Name.Range
+}
+
+// strategyPlace is where the strategy of a class is written.
+func (p *policy) strategyPlace(class engine.Class) dsl.Range {
+	for _, c := range p.body.Retry.Classes {
+		if c.Class.V == class.String() && c.Strategy != nil {
+			return c.Strategy.Name.Range
+		}
+	}
+	if s := p.body.Retry.Strategy; s != nil {
+		return s.Name.Range
+	}
+	return p.attemptsPlace()
+}
+
+func sum(durations []time.Duration) (total time.Duration) {
+	for _, d := range durations {
+		if total > math.MaxInt64-d {
+			return math.MaxInt64
+		}
+		total += d
+	}
+	return total
+}
+
+func leastSleeps(sleeps []time.Duration) string {
 	var parts []string
 	for i, s := range sleeps {
 		if i == 8 {
 			parts = append(parts, "...")
 			break
 		}
-		parts = append(parts, s.Least.String())
+		parts = append(parts, s.String())
 	}
 	return "at least " + strings.Join(parts, " + ")
 }
@@ -291,27 +398,52 @@ func (p *policy) hints() {
 func (p *policy) isFunction(name string) bool { return !slices.Contains(dsl.StrategyNames(), name) }
 
 // idempotency reports rules that have failures retried of requests that may have
-// been sent, where the operations must not be made twice.
-func (p *policy) idempotency(l *list) {
-	for _, o := range p.outlooks {
-		a := o.Assumed
-		if !a.Idempotent.Set || a.Idempotent.V {
-			continue
-		}
-		for i, r := range l.Rules {
-			if r.Pack != "" || !r.Class.Retryable() || p.attemptsOf(r.Class) < 2 {
-				continue
-			}
-			d := l.Decides(i)
-			if d.Witness == nil || d.Witness.Input.Failure.Phase == engine.NotSent || readsPhase(r.When) {
-				continue
-			}
-			f := p.report(dsl.CodeNotIdempotent, r.When.Range, `add err.phase == "not_sent"`, "rule %s has failures retried as %s whose request may have been sent, and the operations must not be made twice", r.ID, r.Class)
-			f.Notes = append(f.Notes, "for example "+d.Witness.String())
-			f.Related = []dsl.Related{{Range: a.Idempotent.Range, Message: "it says so here"}}
-		}
+// been sent, where the operations must not be made twice: own ones, and of those that
+// are spliced the first.
+func (p *policy) idempotency(scope analysis.Scope) {
+	i := slices.IndexFunc(p.outlooks, func(o analysis.Outlook) bool { return o.Assumed.Idempotent.Set && !o.Assumed.Idempotent.V })
+	if i < 0 || p.stopsWhatWasSent() {
 		return
 	}
+	assumed := p.outlooks[i].Assumed.Idempotent
+	l := analysis.NewList(scope, p.Classify())
+	spliced := false
+	for i, r := range l.Rules {
+		if spliced && r.Pack != "" || r.Pack == "std.marker" || !r.Class.Retryable() || p.attemptsOf(r.Class) < 2 || readsPhase(r.When) {
+			continue
+		}
+		d := l.Decides(i)
+		if d.Witness == nil || d.Witness.Input.Failure.Phase == engine.NotSent {
+			continue
+		}
+		at, help := r.When.Range, `add err.phase == "not_sent"`
+		if r.Pack != "" {
+			spliced = true
+			at, help = p.splicePlace(r.Pack), `add to retry.select: {id: sent, when: 'err.phase != "not_sent"', strategy: stop}`
+		}
+		f := p.report(dsl.CodeNotIdempotent, at, help, "rule %s has failures retried as %s whose request may have been sent, and the operations must not be made twice", r.ID, r.Class)
+		f.Notes = append(f.Notes, "for example "+d.Witness.String())
+		f.Related = []dsl.Related{{Range: assumed.Range, Message: "it says so here"}}
+	}
+}
+
+// stopsWhatWasSent reports whether a rule of select stops by the phase, or by whether
+// the call may be made twice.
+func (p *policy) stopsWhatWasSent() bool {
+	return slices.ContainsFunc(p.Select(), func(r interp.Condition) bool { return r.Strategy.Name.V == "stop" && readsPhase(r.When) })
+}
+
+// splicePlace is where a pack is spliced, itself or by the first that is.
+func (p *policy) splicePlace(pack string) dsl.Range {
+	at := p.doc.Name.Range
+	for i := len(p.body.Classify) - 1; i >= 0; i-- {
+		if use := p.body.Classify[i].Use; use.Set {
+			if at = use.Range; use.V == pack {
+				break
+			}
+		}
+	}
+	return at
 }
 
 func readsPhase(n *interp.Node) bool {
@@ -320,4 +452,76 @@ func readsPhase(n *interp.Node) bool {
 		reads = reads || n.Op == interp.OpField && (n.Name == "err.phase" || n.Name == "idempotent") || n.Op == interp.OpOther
 	})
 	return reads
+}
+
+// unusedStrategies reports strategies that no failure is met with, and classes that
+// have none.
+func (p *policy) unusedStrategies() {
+	r := &p.body.Retry
+	if p.spec.MaxAttempts == 1 {
+		return
+	}
+	policyWide, always := false, p.alwaysSelected()
+	var without []string
+	for _, c := range p.envelope.Classes {
+		if !c.Given || !c.Class.Retryable() || c.Stop == engine.MaxAttemptsPerClass && c.Attempts == 1 {
+			continue
+		}
+		own := p.spec.Classes[c.Class].Strategy != nil
+		policyWide = policyWide || !own
+		if c.Stop == engine.NoStrategy && c.Class != engine.Unknown {
+			without = append(without, c.Class.String())
+		}
+	}
+	for _, c := range r.Classes {
+		class, ok := engine.ParseClass(c.Class.V)
+		switch {
+		case !ok || !class.Retryable() || c.Strategy == nil:
+		case always != "":
+			p.report(dsl.CodeUnusedStrategy, c.Strategy.Range, "remove it, or narrow the condition of "+always, "the strategy of %s is never asked: select rule %s always chooses", class, always)
+		case !p.gives(class):
+			p.report(dsl.CodeUnusedStrategy, c.Class.Range, "remove it, or add a rule that gives it", "no rule of %s gives %s, so its strategy is never asked", p.Name(), class)
+		}
+	}
+	if r.Strategy != nil {
+		switch {
+		case always != "":
+			p.report(dsl.CodeUnusedStrategy, r.Strategy.Range, "remove it, or narrow the condition of "+always, "the policy's strategy is never asked: select rule %s always chooses", always)
+		case !policyWide && r.Strategy.Name.V != "stop":
+			d := p.report(dsl.CodeUnusedStrategy, r.Strategy.Range, "remove it, or a class that has its own", "the policy's strategy is never asked: every class that rules give and that is retried has its own")
+			d.Severity = dsl.Info
+		}
+	}
+	if len(without) > 0 {
+		p.report(dsl.CodeNoStrategy, p.strategiesPlace(), "write retry.strategy for them, or the strategy stop", "%s %s no strategy, so that the first such failure ends the call: the default strategy counts only where no class has its own", enumerate(without), haveOrHas(len(without)))
+	}
+}
+
+// alwaysSelected is the id of a select rule that always holds, "" without one.
+func (p *policy) alwaysSelected() string {
+	selectors := p.Select()
+	l := analysis.NewList(analysis.ScopeOf(p.Policy, nil), selectors)
+	for i := range selectors {
+		if l.HoldsNot(i).Never() {
+			return selectors[i].ID
+		}
+	}
+	return ""
+}
+
+// strategiesPlace is where the first class has a strategy of its own.
+func (p *policy) strategiesPlace() dsl.Range {
+	for _, c := range p.body.Retry.Classes {
+		if c.Strategy != nil {
+			return c.Strategy.Range
+		}
+	}
+	return p.attemptsPlace()
+}
+
+func haveOrHas(n int) string {
+	if n == 1 {
+		return "has"
+	}
+	return "have"
 }

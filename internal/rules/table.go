@@ -256,7 +256,7 @@ var table = []Rule{
 	{
 		Code: dsl.CodeConstant, Severity: dsl.Warning,
 		Summary: "a comparison always holds, or repeats",
-		What:    "A comparison that every value of the field satisfies, or a member that is listed twice.",
+		What:    "A comparison that every value of the field satisfies, a member that is listed twice, or a part of `&&` or `||` that stands there twice or that another makes needless.",
 		Why:     "It looks like a condition and is none.",
 		Bad:     "classify:\n  - {id: client, when: err.status >= 400 && err.status < 1000, class: PERMANENT}\n",
 		Good:    "classify:\n  - {id: client, when: err.status >= 400 && err.status < 500, class: PERMANENT}\n",
@@ -320,7 +320,7 @@ var table = []Rule{
 	{
 		Code: dsl.CodePermanent, Severity: dsl.Warning, Source: sourceHTTP + "; gRPC status codes; SQLSTATE, PostgreSQL appendix A",
 		Summary: "a failure that cannot go away is retried",
-		What:    "A rule gives a class that is retried to a status or code that says that the same request will fail again.",
+		What:    "A rule, or `default_class` where rules go by the status, gives a class that is retried to a status or code that says that the same request will fail again.",
 		Why:     "Every retry is load without a chance, and delays the answer.",
 		Bad:     "classify:\n  - {id: bad, when: 'err.status in [400, 503]', class: TRANSIENT}\n",
 		Good:    "classify:\n  - {id: busy, when: err.status == 503, class: TRANSIENT}\n  - {id: bad, when: err.status == 400, class: PERMANENT}\n",
@@ -352,7 +352,7 @@ var table = []Rule{
 	{
 		Code: dsl.CodeNotIdempotent, Severity: dsl.Warning,
 		Summary: "what must not be done twice is retried",
-		What:    "`assume: {idempotent: false}`, and a rule has failures retried of requests that may have been sent.",
+		What:    "`assume: {idempotent: false}`, and a rule of the policy or of a pack that it splices has failures retried of requests that may have been sent, and no rule of `select` stops them.",
 		Why:     "The first request may have taken effect: double charges. The engine refuses such retries where the program says NotIdempotent; the rule should not count on it.",
 		Bad:     "classify:\n  - {id: reset, when: 'err.code == \"ECONNRESET\"', class: TRANSIENT}\nassume: {idempotent: false}\n",
 		Good:    "classify:\n  - {id: reset, when: 'err.code == \"ECONNRESET\" && err.phase == \"not_sent\"', class: TRANSIENT}\nassume: {idempotent: false}\n",
@@ -360,7 +360,7 @@ var table = []Rule{
 	{
 		Code: dsl.CodeDeadline, Severity: dsl.Error,
 		Summary: "attempts do not fit into the deadline",
-		What:    "An attempt that can never start, because the sleeps before it are as long as the deadline (an error), or that cannot start when the attempts before it time out (a warning).",
+		What:    "An attempt that can never start, because the sleeps before it are as long as the deadline whatever the failures are (an error); one that cannot if all failures are of one class, or when the attempts before it time out (a warning).",
 		Why:     "The policy promises attempts that never happen. .NET's standard handler is a known example: 3 attempts of 10 s and their backoff need 54 s, and 30 s are there.",
 		Bad:     "classify:\n  - use: std.http\nretry:\n  deadline: 10s\n  attempt_timeout: 5s\n  max_attempts: 5\n",
 		Good:    "classify:\n  - use: std.http\nretry:\n  deadline: 30s\n  attempt_timeout: 5s\n  max_attempts: 5\n",
@@ -416,7 +416,7 @@ var table = []Rule{
 	{
 		Code: dsl.CodeNoRetries, Severity: dsl.Warning,
 		Summary: "settings of retries, and nothing is retried",
-		What:    "`max_attempts: 1` beside a strategy, select rules or a budget.",
+		What:    "`max_attempts: 1` beside strategies, select rules or a budget.",
 		Why:     "They do nothing; perhaps max_attempts was meant to count retries.",
 		Bad:     "classify:\n  - use: std.http\nretry:\n  max_attempts: 1\n  strategy: decorrelated_jitter\n",
 		Good:    "classify:\n  - use: std.http\nretry:\n  max_attempts: 2\n  strategy: decorrelated_jitter\n",
@@ -454,6 +454,14 @@ var table = []Rule{
 		Good:    "classify:\n  - use: std.http\n",
 	},
 	{
+		Code: dsl.CodeNoStrategy, Severity: dsl.Info,
+		Summary: "a class that is retried has no strategy",
+		What:    "`classes` gives strategies to some classes, `strategy` is not written, and rules give another class that is retried. UNKNOWN is left out.",
+		Why:     "The default strategy counts only where no class has one of its own: such failures stop with NO_STRATEGY after the first attempt. `stop` says so where it is meant.",
+		Bad:     "classify:\n  - use: std.http\nretry:\n  classes:\n    RATE_LIMIT: {strategy: retry_after_or}\n",
+		Good:    "classify:\n  - use: std.http\nretry:\n  strategy: decorrelated_jitter\n  classes:\n    RATE_LIMIT: {strategy: retry_after_or}\n",
+	},
+	{
 		Code: dsl.CodeCallerErrors, Severity: dsl.Warning, Source: sourceSRE,
 		Summary: "the breaker counts errors that callers cause",
 		What:    "AUTH, PERMISSION or PERMANENT in `trip_on` or `class_thresholds`.",
@@ -464,7 +472,7 @@ var table = []Rule{
 	{
 		Code: dsl.CodeCannotTrip, Severity: dsl.Warning,
 		Summary: "the breaker can never open",
-		What:    "At the declared rate its window sees fewer calls than it takes to open.",
+		What:    "At the declared rate its window sees fewer calls than it takes to open, or no rule gives a class that it counts when `trip_on` is left out.",
 		Why:     "It does nothing in a total outage.",
 		Bad:     "classify:\n  - use: std.http\ncircuit_breaker: {failure_threshold: 20, window: 10s}\nassume: {rate: 0.5}\n",
 		Good:    "classify:\n  - use: std.http\ncircuit_breaker: {failure_threshold: 5, window: 60s}\nassume: {rate: 0.5}\n",
@@ -534,6 +542,14 @@ var table = []Rule{
 		Good:    "attributes: {decline_code: string}\nclassify:\n  - {id: declined, when: err.attr.decline_code != \"\", class: PERMANENT}\n  - use: std.http\n",
 	},
 	{
+		Code: dsl.CodeUnusedStrategy, Severity: dsl.Warning,
+		Summary: "no failure is met with a strategy",
+		What:    "The strategy of a class that neither a rule nor `default_class` gives, or one that is never asked because others always are: those of `select`, or those of all classes that rules give.",
+		Why:     "Perhaps a rule was meant to give the class, or another strategy is in its way.",
+		Bad:     "classify:\n  - {id: server, when: err.status >= 500, class: SERVER_ERROR}\nretry:\n  strategy: decorrelated_jitter\n  classes:\n    RATE_LIMIT: {strategy: retry_after_or}\n",
+		Good:    "classify:\n  - {id: throttled, when: err.status == 429, class: RATE_LIMIT, retry_after: err.retry_after}\n  - {id: server, when: err.status >= 500, class: SERVER_ERROR}\nretry:\n  strategy: decorrelated_jitter\n  classes:\n    RATE_LIMIT: {strategy: retry_after_or}\n",
+	},
+	{
 		Code: dsl.CodeRuleUntested, Severity: dsl.Info, Off: true,
 		Summary: "no test has a rule decide",
 		What:    "The set tests the policy, and this rule decides nothing in the tests. Off by default: enable it in the config file.",
@@ -548,6 +564,14 @@ var table = []Rule{
 		Why:     "A change that breaks it goes unseen.",
 		Bad:     "classify:\n  - use: std.http\n",
 		Good:    "classify:\n  - use: std.http\n---\napiVersion: redress/v1\nkind: PolicyTest\npolicy: payments-api\ncases:\n  - {name: too many, err: {status: 429}, expect: {class: RATE_LIMIT}}\n",
+	},
+	{
+		Code: dsl.CodeDuplicateTest, Severity: dsl.Warning,
+		Summary: "two tests of a policy have the same name",
+		What:    "Two cases or scenarios of one policy with the same name.",
+		Why:     "A report cannot say which of them failed, nor `--run` pick one. Often one was copied and not changed.",
+		Bad:     "classify:\n  - use: std.http\n---\napiVersion: redress/v1\nkind: PolicyTest\npolicy: payments-api\ncases:\n  - {name: busy, err: {status: 429}, expect: {class: RATE_LIMIT}}\n  - {name: busy, err: {status: 503}, expect: {class: SERVER_ERROR}}\n",
+		Good:    "classify:\n  - use: std.http\n---\napiVersion: redress/v1\nkind: PolicyTest\npolicy: payments-api\ncases:\n  - {name: too many, err: {status: 429}, expect: {class: RATE_LIMIT}}\n  - {name: busy, err: {status: 503}, expect: {class: SERVER_ERROR}}\n",
 	},
 	{
 		Code: dsl.CodeNoReason, Severity: dsl.Warning,
