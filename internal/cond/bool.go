@@ -34,6 +34,9 @@ func (c *Compiler) boolean(e *Expr) value[bool] {
 }
 
 func (c *Compiler) boolCall(e *Expr) value[bool] {
+	if v, ok := statusTest(e); ok {
+		return v
+	}
 	switch e.Name {
 	case "&&", "||":
 		parts := make([]value[bool], len(e.Args))

@@ -21,13 +21,6 @@ func (c *Compiler) equality(e *Expr) value[bool] {
 	case "bool":
 		same = equal(c.boolean(a), c.boolean(b))
 	case "int":
-		if want, ok := b.Value.(int64); ok && isStatus(a) && b.Op == OpLiteral {
-			other := int(want)
-			if e.Name == "!=" {
-				return field(func(in *engine.Input) bool { return status(in) != other })
-			}
-			return field(func(in *engine.Input) bool { return status(in) == other })
-		}
 		same = equal(c.integer(a), c.integer(b))
 	case "double":
 		same = equal(c.double(a), c.double(b))
@@ -49,10 +42,6 @@ func (c *Compiler) equality(e *Expr) value[bool] {
 	return same
 }
 
-func isStatus(e *Expr) bool {
-	return e.Op == OpField && (e.Name == "err.status" || e.Name == "result.status")
-}
-
 func equal[T comparable](a, b value[T]) value[bool] {
 	if want, ok := b.constantOf(); ok && a.pure != nil {
 		get := a.pure
@@ -69,9 +58,6 @@ func (c *Compiler) order(e *Expr) value[bool] {
 	}
 	switch a.Type {
 	case "int":
-		if limit, ok := b.Value.(int64); ok && isStatus(a) && b.Op == OpLiteral {
-			return statusOrder(e.Name, int(limit))
-		}
 		return ordered(e.Name, c.integer(a), c.integer(b))
 	case "double":
 		return ordered(e.Name, c.double(a), c.double(b))
@@ -81,18 +67,6 @@ func (c *Compiler) order(e *Expr) value[bool] {
 		return ordered(e.Name, c.duration(a), c.duration(b))
 	}
 	return unsupported[bool](c, e)
-}
-
-func statusOrder(op string, limit int) value[bool] {
-	switch op {
-	case "<":
-		return field(func(in *engine.Input) bool { return status(in) < limit })
-	case "<=":
-		return field(func(in *engine.Input) bool { return status(in) <= limit })
-	case ">":
-		return field(func(in *engine.Input) bool { return status(in) > limit })
-	}
-	return field(func(in *engine.Input) bool { return status(in) >= limit })
 }
 
 func ordered[T int64 | float64 | string | time.Duration](op string, a, b value[T]) value[bool] {
@@ -120,11 +94,6 @@ func (c *Compiler) membership(e *Expr) value[bool] {
 	}
 	switch x.Type {
 	case "int":
-		if isStatus(x) {
-			if list, ok := literals[int64](of); ok {
-				return statusIn(list)
-			}
-		}
 		return within(c.integer(x), of, c.integer)
 	case "string":
 		return within(c.text(x), of, c.text)
@@ -138,33 +107,6 @@ func (c *Compiler) membership(e *Expr) value[bool] {
 		return within(c.class(x), of, c.class)
 	}
 	return unsupported[bool](c, e)
-}
-
-// literals returns the items of a list that are all literals.
-func literals[T any](list *Expr) ([]T, bool) {
-	var items []T
-	for _, item := range list.Args {
-		x, ok := item.Value.(T)
-		if !ok || item.Op != OpLiteral {
-			return nil, false
-		}
-		items = append(items, x)
-	}
-	return items, true
-}
-
-// statusIn tests a status against a set of bits.
-func statusIn(list []int64) value[bool] {
-	var set [10]uint64 // of 0 to 639
-	for _, s := range list {
-		if s >= 0 && s < 640 {
-			set[s/64] |= 1 << (s % 64)
-		}
-	}
-	return field(func(in *engine.Input) bool {
-		s := uint(status(in))
-		return s < 640 && set[s/64]>>(s%64)&1 != 0
-	})
 }
 
 // manyItems is from how many on a set is asked rather than a list.

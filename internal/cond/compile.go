@@ -53,6 +53,9 @@ func Opaque(test func(*engine.Input) (bool, error)) Condition {
 	return Condition{value: value[bool]{risky: test}}
 }
 
+// Sure returns the function of a condition that cannot err, nil for others.
+func (c *Condition) Sure() func(*engine.Input) bool { return c.pure }
+
 // UsesScratch reports whether Test may write to the scratch space of its input.
 func (c *Condition) UsesScratch() bool { return c.scratch }
 

@@ -106,7 +106,14 @@ func (l *List) First(in *engine.Input) (first int, errors []engine.RuleError) {
 			}
 			may &^= rule
 			i += w * 64
-			holds, err := l.rules[i].When.Test(in)
+			when := &l.rules[i].When
+			if when.pure != nil {
+				if when.pure(in) {
+					return i, errors
+				}
+				continue
+			}
+			holds, err := when.risky(in)
 			if err != nil {
 				errors = appendError(errors, l.rules[i].ID, err)
 			} else if holds {
