@@ -85,9 +85,9 @@ type generator struct {
 func oneOf[T any](g *generator, list ...T) T { return list[g.IntN(len(list))] }
 
 var (
-	someTexts   = []string{"", "RATE", "RATE_LIMIT", "rate", "QUOTA", "40001", "08006", "busy now", "Überlast", "a.b", "x", "é\xff", "GET"}
+	someTexts   = []string{"", "RATE", "RATE_LIMIT", "rate", "QUOTA", "40001", "08006", "busy now", "Überlast", "a.b", "x", "é\xff", "GET", "_", " a\tb\u00a0", "5s", "-1.5", "12", "NaN", "[", "İKıſ", "日本語_テスト"}
 	someNumbers = []int64{0, 1, 2, 5, 100, 400, 404, 409, 429, 499, 500, 503, 599, -1, math.MaxInt64, math.MinInt64}
-	someWaits   = []time.Duration{0, time.Millisecond, time.Second, 5 * time.Second, time.Minute, -time.Second}
+	someWaits   = []time.Duration{math.MaxInt64, math.MinInt64, 90 * time.Minute, 0, time.Millisecond, time.Second, 5 * time.Second, time.Minute, -time.Second}
 	someDoubles = []float64{0, 0.5, 1, -1, math.NaN(), math.Inf(1), 1e300}
 	kindNames   = dsl.KindNames()
 	phaseNames  = dsl.PhaseNames()
@@ -107,6 +107,10 @@ func (g *generator) compiler(t *testing.T) (*compiler, bool) {
 		{Name: written("flag"), Expr: dsl.Expr{Text: g.boolean(2), Set: true}},
 		{Name: written("text"), Expr: dsl.Expr{Text: g.text(2), Set: true}},
 		{Name: written("number"), Expr: dsl.Expr{Text: g.integer(1), Set: true}},
+		{Name: written("list"), Expr: dsl.Expr{Text: `["RATE", "busy now", ""]`, Set: true}},
+		{Name: written("words"), Expr: dsl.Expr{Text: g.texts(1), Set: true}},
+		{Name: written("share"), Expr: dsl.Expr{Text: g.double(1), Set: true}},
+		{Name: written("pause"), Expr: dsl.Expr{Text: g.duration(1), Set: true}},
 		{Name: written("labels"), Expr: dsl.Expr{Text: g.record() + ".attr.labels", Set: true}},
 	}
 	g.vars = true
@@ -156,7 +160,26 @@ func (g *generator) boolean(depth int) string {
 		return r + ".code == " + g.quoted()
 	}
 	d := depth - 1 - g.IntN(2)
-	switch g.IntN(20) {
+	switch g.IntN(26) {
+	case 20:
+		return g.statusOnly(d)
+	case 21:
+		if r == "err" && !g.inExists {
+			g.inExists = true
+			body := g.boolean(d)
+			g.inExists = false
+			return "err.causes.all(c, " + body + ")"
+		}
+		return "has(" + oneOf(g, r+".headers.rate", r+".headers.RATE", r+".attr.labels.k", r+".attr.labels.none") + ")"
+	case 22:
+		return oneOf(g, r+".headers.?rate", r+".attr.labels.?k", r+`.attr.labels[?"X-A"]`, r+".attr.?"+oneOf(g, "hot", "count", "load", "wait", "tags", "labels"), r+".?"+oneOf(g, "status", "message", "type", "headers", "retry_after", "attr")) + ".hasValue()"
+	case 23:
+		return "(" + g.text(d) + " in " + g.texts(d) + ")"
+	case 24:
+		return "(" + g.text(d) + ").matches(" + g.text(d-1) + ")"
+	case 25:
+		return oneOf(g, "("+g.double(d)+" in [0.5, "+g.double(d-1)+"])", "("+g.duration(d)+" in ["+g.duration(d-1)+`, duration("1s")])`, "("+g.boolean(d)+" in [true, "+g.boolean(d-1)+"])",
+			"("+g.integer(d)+g.compare()+g.double(d)+")", "("+g.texts(d)+" == "+g.texts(d)+")", r+".attr.?hot.orValue("+g.boolean(d)+")")
 	case 0, 1:
 		return "(" + g.boolean(d) + " && " + g.boolean(d) + ")"
 	case 2, 3:
@@ -213,6 +236,38 @@ func (g *generator) boolean(depth int) string {
 	return g.boolean(0)
 }
 
+// statusOnly asks for nothing but the status.
+func (g *generator) statusOnly(depth int) string {
+	r := g.record()
+	if depth > 0 && g.IntN(3) > 0 {
+		return oneOf(g, "("+g.statusOnly(depth-1)+oneOf(g, " && ", " || ")+g.statusOnly(depth-1)+")", "!"+g.statusOnly(depth-1))
+	}
+	number := func() int64 {
+		return oneOf(g, append([]int64{600, 639, 640, 641, int64(g.IntN(700))}, someNumbers...)...)
+	}
+	return oneOf(g, fmt.Sprintf("(%s.status%s%d)", r, g.compare(), number()), fmt.Sprintf("(%d%s%s.status)", number(), g.compare(), r),
+		fmt.Sprintf("(%s.status in [%d, %d, %d])", r, number(), number(), number()), "has("+r+".status)", "("+r+".status in [])")
+}
+
+// texts is a list of texts.
+func (g *generator) texts(depth int) string {
+	r := g.record()
+	if depth > 0 {
+		switch g.IntN(4) {
+		case 0:
+			return "(" + g.text(depth-1) + ").split(" + oneOf(g, `"_"`, `""`, `" "`, g.text(depth-1)) + oneOf(g, "", ", 2", ", -1", ", 0", ", "+g.integer(depth-1)) + ")"
+		case 1:
+			return "[" + g.text(depth-1) + ", " + g.text(depth-1) + "]"
+		case 2:
+			return "(" + g.boolean(depth-1) + " ? " + g.texts(depth-1) + " : " + g.texts(depth-1) + ")"
+		}
+	}
+	if g.vars && g.IntN(3) == 0 {
+		return oneOf(g, "vars.list", "vars.words")
+	}
+	return oneOf(g, r+".attr.tags", `["RATE", "x", "é"]`, r+".attr.tags")
+}
+
 func (g *generator) quoted() string {
 	return strconv.Quote(strings.ToValidUTF8(oneOf(g, someTexts...), ""))
 }
@@ -220,7 +275,19 @@ func (g *generator) quoted() string {
 func (g *generator) text(depth int) string {
 	r := g.record()
 	if depth > 0 && g.IntN(2) == 0 {
-		switch g.IntN(7) {
+		switch g.IntN(13) {
+		case 7:
+			return "string(" + oneOf(g, g.boolean(depth-1), g.double(depth-1), g.duration(depth-1), g.text(depth-1)) + ")"
+		case 8:
+			return "(" + g.text(depth-1) + ").substring(" + g.integer(depth-1) + oneOf(g, "", ", "+g.integer(depth-1), ", 2") + ")"
+		case 9:
+			return "(" + g.text(depth-1) + ").charAt(" + oneOf(g, "0", "1", g.integer(depth-1)) + ")"
+		case 10:
+			return "(" + g.text(depth-1) + ").replace(" + g.text(depth-1) + ", " + g.text(depth-1) + oneOf(g, "", ", 1", ", "+g.integer(depth-1)) + ")"
+		case 11:
+			return "(" + g.texts(depth-1) + ")[" + oneOf(g, "0", "1", g.integer(depth-1)) + "]"
+		case 12:
+			return oneOf(g, r+".headers.rate", r+".headers.RATE", r+".attr.labels.k", r+".attr.labels.none", r+`.attr.?tags[?0]`+".orValue(\"\")")
 		case 0:
 			return "(" + g.text(depth-1) + ")." + oneOf(g, "lowerAscii()", "upperAscii()", "trim()")
 		case 1:
@@ -264,7 +331,15 @@ func (g *generator) text(depth int) string {
 func (g *generator) integer(depth int) string {
 	r := g.record()
 	if depth > 0 && g.IntN(2) == 0 {
-		switch g.IntN(7) {
+		switch g.IntN(11) {
+		case 7:
+			return "int(" + oneOf(g, g.double(depth-1), g.duration(depth-1)) + ")"
+		case 8:
+			return "(" + g.text(depth-1) + ")." + oneOf(g, "indexOf", "lastIndexOf") + "(" + oneOf(g, `""`, `"_"`, g.text(depth-1)) + oneOf(g, "", "", ", "+g.integer(depth-1)) + ")"
+		case 9:
+			return "(" + g.duration(depth-1) + ")." + oneOf(g, "getHours()", "getMinutes()", "getSeconds()", "getMilliseconds()")
+		case 10:
+			return "size(" + oneOf(g, g.texts(depth-1), r+".attr.?tags.orValue([])") + ")"
 		case 0, 1:
 			return "(" + g.integer(depth-1) + oneOf(g, " + ", " - ", " * ", " / ", " % ") + g.integer(depth-1) + ")"
 		case 2:
@@ -296,13 +371,17 @@ func (g *generator) integer(depth int) string {
 			return "vars.number"
 		}
 	}
-	return fmt.Sprint(oneOf(g, 0, 1, 2, 5, 400, 429, 500, 503))
+	return fmt.Sprint(oneOf(g, 0, 1, 2, 5, 400, 429, 500, 503, -1, math.MaxInt64, math.MinInt64))
 }
 
 func (g *generator) double(depth int) string {
 	r := g.record()
 	if depth > 0 && g.IntN(2) == 0 {
-		switch g.IntN(5) {
+		switch g.IntN(7) {
+		case 5:
+			return "double(" + g.text(depth-1) + ")"
+		case 6:
+			return "(" + g.boolean(depth-1) + " ? " + g.double(depth-1) + " : " + g.double(depth-1) + ")"
 		case 0:
 			return "(" + g.double(depth-1) + oneOf(g, " + ", " - ", " * ", " / ") + g.double(depth-1) + ")"
 		case 1:
@@ -313,7 +392,10 @@ func (g *generator) double(depth int) string {
 			return r + ".attr.?load.orValue(" + g.double(depth-1) + ")"
 		}
 	}
-	return oneOf(g, "0.5", "1.0", "2.5", r+".attr.load", r+".attr.load")
+	if g.vars && g.IntN(6) == 0 {
+		return "vars.share"
+	}
+	return oneOf(g, "0.5", "1.0", "2.5", "-0.0", "1e308", `double("NaN")`, `double("-Inf")`, "9223372036854775807.0", r+".attr.load", r+".attr.load")
 }
 
 func (g *generator) duration(depth int) string {
@@ -321,11 +403,23 @@ func (g *generator) duration(depth int) string {
 	if depth > 0 && g.IntN(3) == 0 {
 		return "(" + g.boolean(depth-1) + " ? " + g.duration(depth-1) + " : " + r + ".attr.?wait.orValue(" + g.duration(depth-1) + "))"
 	}
+	if depth > 0 && g.IntN(3) == 0 {
+		switch g.IntN(4) {
+		case 0:
+			return "-(" + g.duration(depth-1) + ")"
+		case 1:
+			return "duration(" + oneOf(g, g.text(depth-1), g.duration(depth-1)) + ")"
+		}
+		return "(" + g.duration(depth-1) + oneOf(g, " + ", " - ") + g.duration(depth-1) + ")"
+	}
+	if g.vars && g.IntN(6) == 0 {
+		return "vars.pause"
+	}
 	own := "elapsed"
 	if g.site == inSelect {
 		own = "retry_after"
 	}
-	return oneOf(g, `duration("1s")`, `duration("5s")`, r+".retry_after", "elapsed", "remaining", r+".attr.wait", own)
+	return oneOf(g, `duration("1s")`, `duration("5s")`, `duration("1h2m3.004s")`, `duration("2562047h47m16.854775807s")`, `duration("-2562047h47m16.854775808s")`, r+".retry_after", "elapsed", "remaining", r+".attr.wait", own)
 }
 
 // input is a random failure of a random call; some attributes are not of their type.
@@ -336,7 +430,7 @@ func (g *generator) input() *engine.Input {
 		RetryAfter: oneOf(g, someWaits...), HasRetryAfter: g.IntN(2) == 0, Attributes: map[string]any{},
 	}
 	if g.IntN(2) == 0 {
-		f.Headers = map[string]string{"x-a": oneOf(g, someTexts...), "rate": "1"}
+		f.Headers = map[string]string{"x-a": oneOf(g, someTexts...), "rate": "1", "": "e"}
 	}
 	for range g.IntN(3) {
 		f.Causes = append(f.Causes, engine.CauseRecord{Code: oneOf(g, someTexts...), Message: oneOf(g, someTexts...), Type: oneOf(g, someTexts...), Status: int(oneOf(g, someNumbers[:13]...)), Kind: engine.Kind(oneOf(g, append(kindNames, "")...))})

@@ -165,10 +165,7 @@ type treeBuilder struct {
 func (b *treeBuilder) node(e ast.Expr) *Node {
 	n := b.build(e)
 	n.Type = b.typeOf(e)
-	n.Range = b.program.expr.Range
-	if start, end, ok := b.spans.of(e.ID()); ok {
-		n.Range = b.program.expr.Place(start, end)
-	}
+	n.Range = b.rangeOf(e)
 	if n.Key == "" {
 		n.Key = n.key()
 	}
@@ -198,26 +195,42 @@ func (b *treeBuilder) build(e ast.Expr) *Node {
 			return &Node{Op: OpList, Args: b.all(e.AsList().Elements())}
 		}
 	case ast.ComprehensionKind:
-		if n := b.exists(e.AsComprehension()); n != nil {
+		if n := b.exists(e); n != nil {
 			return n
 		}
 	}
 	return b.other(e)
 }
 
-// exists reads causes.exists(c, ...), nil if the loop is another. Its macro expands to a
-// loop that begins with false and joins the conditions by ||.
-func (b *treeBuilder) exists(loop ast.ComprehensionExpr) *Node {
+// exists reads causes.exists(c, ...) and causes.all(c, ...), nil if the loop is another.
+// Their macros expand to loops that begin with false and join the conditions by ||, or
+// with true and join them by &&: all is that none exists which does not.
+func (b *treeBuilder) exists(e ast.Expr) *Node {
+	loop := e.AsComprehension()
 	of, ok := b.pathOf(loop.IterRange())
 	step := loop.LoopStep()
-	joins := step.Kind() == ast.CallKind && step.AsCall().FunctionName() == celop.LogicalOr
-	if !ok || !strings.HasSuffix(of, ".causes") || !joins || loop.AccuInit().Kind() != ast.LiteralKind || loop.AccuInit().AsLiteral() != types.False {
+	if !ok || !strings.HasSuffix(of, ".causes") || step.Kind() != ast.CallKind || loop.AccuInit().Kind() != ast.LiteralKind {
+		return nil
+	}
+	begins := types.False
+	all := step.AsCall().FunctionName() == celop.LogicalAnd
+	if all {
+		begins = types.True
+	} else if step.AsCall().FunctionName() != celop.LogicalOr {
+		return nil
+	}
+	if loop.AccuInit().AsLiteral() != begins {
 		return nil
 	}
 	b.element = loop.IterVar()
 	condition := b.node(step.AsCall().Args()[1])
 	b.element = ""
-	return &Node{Op: OpExists, Name: of, Args: []*Node{condition}}
+	if !all {
+		return &Node{Op: OpExists, Name: of, Args: []*Node{condition}}
+	}
+	fails := b.made(e, Node{Op: OpCall, Name: "!", Type: "bool", Args: []*Node{condition}})
+	one := b.made(e, Node{Op: OpExists, Name: of, Type: "bool", Args: []*Node{fails}})
+	return &Node{Op: OpCall, Name: "!", Args: []*Node{one}}
 }
 
 func (b *treeBuilder) all(list []ast.Expr) []*Node {
@@ -258,6 +271,19 @@ func (b *treeBuilder) entry(selected ast.SelectExpr) *Node {
 // keyOf is the key of an entry of m that is written as a field.
 func keyOf(m *Node, name string) *Node {
 	return &Node{Op: OpLiteral, Value: name, Type: "string", Key: strconv.Quote(name), Range: m.Range}
+}
+
+// made completes a node that the text does not have, as part of one that it has.
+func (b *treeBuilder) made(within ast.Expr, n Node) *Node {
+	n.Range, n.Key = b.rangeOf(within), n.key()
+	return &n
+}
+
+func (b *treeBuilder) rangeOf(e ast.Expr) dsl.Range {
+	if start, end, ok := b.spans.of(e.ID()); ok {
+		return b.program.expr.Place(start, end)
+	}
+	return b.program.expr.Range
 }
 
 // pathOf spells a selection of the records: "err.attr.tier".

@@ -2,6 +2,7 @@ package cond
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/redress-policy/redress/engine"
@@ -97,6 +98,48 @@ func (c *Compiler) texts(e *Expr) value[[]string] {
 		return attribute[[]string](c, e)
 	case e.Op == OpVar:
 		return variable(c, e, c.texts, longList)
+	case e.Op == OpList && !slices.ContainsFunc(e.Args, func(item *Expr) bool { return item.Type != "string" }):
+		return c.listed(e)
+	case e.Op == OpCall && e.Name == "?:":
+		return choose(c.boolean(e.Args[0]), c.texts(e.Args[1]), c.texts(e.Args[2]))
+	case e.Op == OpCall && e.Name == "split":
+		return c.split(e)
 	}
 	return unsupported[[]string](c, e)
+}
+
+// listed makes a list of texts; one of literals once.
+func (c *Compiler) listed(e *Expr) value[[]string] {
+	items, fixed := make([]value[string], len(e.Args)), make([]string, len(e.Args))
+	all := true
+	for i, arg := range e.Args {
+		items[i] = c.text(arg)
+		var is bool
+		fixed[i], is = items[i].constantOf()
+		all = all && is
+	}
+	if all {
+		return constant(fixed)
+	}
+	return list(items)
+}
+
+// split cuts a text at each separator, or at a number of them.
+func (c *Compiler) split(e *Expr) value[[]string] {
+	switch len(e.Args) {
+	case 2:
+		return two(c.text(e.Args[0]), c.text(e.Args[1]), strings.Split)
+	case 3:
+		texts := list([]value[string]{c.text(e.Args[0]), c.text(e.Args[1])})
+		return two(texts, c.integer(e.Args[2]), func(t []string, n int64) []string { return strings.SplitN(t[0], t[1], int(n)) })
+	}
+	return unsupported[[]string](c, e)
+}
+
+// item reads an item of a list.
+func item(list []string, i int64) (string, error) {
+	if i < 0 || i >= int64(len(list)) {
+		return "", fmt.Errorf("index out of bounds: %d", i)
+	}
+	return list[i], nil
 }

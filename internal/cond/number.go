@@ -2,7 +2,11 @@ package cond
 
 import (
 	"errors"
+	"fmt"
 	"math"
+	"strconv"
+	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/redress-policy/redress/engine"
@@ -48,12 +52,7 @@ func (c *Compiler) integerCall(e *Expr) value[int64] {
 	case e.Name == "orValue":
 		return orValue(c, e, "int", c.integer)
 	case e.Name == "-()":
-		return oneRisky(c.integer(e.Args[0]), func(x int64) (int64, error) {
-			if x == math.MinInt64 {
-				return 0, errOverflow
-			}
-			return -x, nil
-		})
+		return oneRisky(c.integer(e.Args[0]), negate[int64])
 	case e.Name == "size" && e.Args[0].Type == "string":
 		return one(c.text(e.Args[0]), func(s string) int64 { return int64(utf8.RuneCountInString(s)) })
 	case e.Name == "size" && e.Args[0].Type == "map":
@@ -62,27 +61,21 @@ func (c *Compiler) integerCall(e *Expr) value[int64] {
 		return field(func(in *engine.Input) int64 { return int64(len(causes(in))) })
 	case e.Name == "size" && e.Args[0].Type == "list":
 		return one(c.texts(e.Args[0]), func(l []string) int64 { return int64(len(l)) })
-	case e.Name == "int" && e.Args[0].Type == "int":
-		return c.integer(e.Args[0])
+	case e.Name == "int":
+		return c.toInteger(e)
+	case e.Name == "indexOf" || e.Name == "lastIndexOf":
+		return c.indexOf(e)
+	case strings.HasPrefix(e.Name, "get") && len(e.Args) == 1 && e.Args[0].Type == "duration":
+		return c.durationIn(e)
 	case len(e.Args) != 2 || e.Args[0].Type != "int" || e.Args[1].Type != "int":
 		return unsupported[int64](c, e)
 	}
 	a, b := c.integer(e.Args[0]), c.integer(e.Args[1])
 	switch e.Name {
 	case "+":
-		return twoRisky(a, b, func(x, y int64) (int64, error) {
-			if y > 0 && x > math.MaxInt64-y || y < 0 && x < math.MinInt64-y {
-				return 0, errOverflow
-			}
-			return x + y, nil
-		})
+		return twoRisky(a, b, add[int64])
 	case "-":
-		return twoRisky(a, b, func(x, y int64) (int64, error) {
-			if y < 0 && x > math.MaxInt64+y || y > 0 && x < math.MinInt64+y {
-				return 0, errOverflow
-			}
-			return x - y, nil
-		})
+		return twoRisky(a, b, subtract[int64])
 	case "*":
 		return twoRisky(a, b, func(x, y int64) (int64, error) {
 			z := x * y
@@ -115,6 +108,60 @@ func (c *Compiler) integerCall(e *Expr) value[int64] {
 	return unsupported[int64](c, e)
 }
 
+// toInteger converts to a whole number.
+func (c *Compiler) toInteger(e *Expr) value[int64] {
+	of := e.Args[0]
+	switch of.Type {
+	case "int":
+		return c.integer(of)
+	case "duration":
+		return one(c.duration(of), func(d time.Duration) int64 { return int64(d) })
+	case "string":
+		return oneRisky(c.text(of), func(s string) (int64, error) {
+			i, err := strconv.ParseInt(s, 10, 64)
+			if err != nil {
+				return 0, noConversion("string", "int")
+			}
+			return i, nil
+		})
+	case "double":
+		return oneRisky(c.double(of), func(x float64) (int64, error) {
+			if math.IsNaN(x) || x <= math.MinInt64 || x >= math.MaxInt64 {
+				return 0, errOverflow
+			}
+			return int64(x), nil
+		})
+	}
+	return unsupported[int64](c, e)
+}
+
+func noConversion(from, to string) error {
+	return fmt.Errorf("type conversion error from '%s' to '%s'", from, to)
+}
+
+// add, subtract and negate are for whole numbers and durations, which overflow alike.
+
+func add[T int64 | time.Duration](x, y T) (T, error) {
+	if y > 0 && x > math.MaxInt64-y || y < 0 && x < math.MinInt64-y {
+		return 0, errOverflow
+	}
+	return x + y, nil
+}
+
+func subtract[T int64 | time.Duration](x, y T) (T, error) {
+	if y < 0 && x > math.MaxInt64+y || y > 0 && x < math.MinInt64+y {
+		return 0, errOverflow
+	}
+	return x - y, nil
+}
+
+func negate[T int64 | time.Duration](x T) (T, error) {
+	if x == math.MinInt64 {
+		return 0, errOverflow
+	}
+	return -x, nil
+}
+
 // double compiles a number with a fraction.
 func (c *Compiler) double(e *Expr) value[float64] {
 	switch e.Op {
@@ -138,6 +185,14 @@ func (c *Compiler) double(e *Expr) value[float64] {
 			return one(c.integer(e.Args[0]), func(x int64) float64 { return float64(x) })
 		case e.Name == "double" && e.Args[0].Type == "double":
 			return c.double(e.Args[0])
+		case e.Name == "double" && e.Args[0].Type == "string":
+			return oneRisky(c.text(e.Args[0]), func(s string) (float64, error) {
+				x, err := strconv.ParseFloat(s, 64)
+				if err != nil {
+					return 0, noConversion("string", "double")
+				}
+				return x, nil
+			})
 		case len(e.Args) != 2 || e.Args[0].Type != "double" || e.Args[1].Type != "double":
 			return unsupported[float64](c, e)
 		}

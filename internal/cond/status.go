@@ -29,7 +29,7 @@ func statusTest(e *Expr) (v value[bool], ok bool) {
 	}
 	// No literal is outside the set, so that all statuses below it are alike, and all above.
 	below, above := holds(-1), holds(maxTested+1)
-	switch oneRange := n == last-first+1 && !below; {
+	switch oneRange := n > 0 && n == last-first+1 && !below; {
 	case oneRange && !above && n == 1:
 		return field(func(in *engine.Input) bool { return status(in) == first }), true
 	case oneRange && !above:

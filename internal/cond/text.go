@@ -1,9 +1,12 @@
 package cond
 
 import (
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/redress-policy/redress/engine"
 )
@@ -97,10 +100,18 @@ func (c *Compiler) textCall(e *Expr) value[string] {
 		return c.entry(args[0], args[1])
 	case e.Name == "+" && args[0].Type == "string" && args[1].Type == "string":
 		return two(c.text(args[0]), c.text(args[1]), func(a, b string) string { return a + b })
-	case e.Name == "string" && args[0].Type == "string":
-		return c.text(args[0])
-	case e.Name == "string" && args[0].Type == "int":
-		return one(c.integer(args[0]), func(x int64) string { return strconv.FormatInt(x, 10) })
+	case e.Name == "[]" && args[0].Type == "list" && args[1].Type == "int":
+		return twoRisky(c.texts(args[0]), c.integer(args[1]), item)
+	case e.Name == "string" && len(args) == 1:
+		return c.toText(e)
+	case e.Name == "trim" && len(args) == 1:
+		return one(c.text(args[0]), strings.TrimSpace)
+	case e.Name == "charAt" && len(args) == 2:
+		return twoRisky(c.text(args[0]), c.integer(args[1]), charAt)
+	case e.Name == "substring":
+		return c.substring(e)
+	case e.Name == "replace":
+		return c.replace(e)
 	case e.Name == "lowerAscii" && len(args) == 1:
 		return one(c.text(args[0]), func(s string) string { return mapASCII(s, 'A', 'Z', 'a'-'A') })
 	case e.Name == "upperAscii" && len(args) == 1:
@@ -118,4 +129,107 @@ func mapASCII(s string, from, to rune, by rune) string {
 		}
 		return r
 	}, s)
+}
+
+// toText converts to a text.
+func (c *Compiler) toText(e *Expr) value[string] {
+	switch of := e.Args[0]; of.Type {
+	case "string":
+		return c.text(of)
+	case "bool":
+		return one(c.boolean(of), strconv.FormatBool)
+	case "int":
+		return one(c.integer(of), func(x int64) string { return strconv.FormatInt(x, 10) })
+	case "double":
+		return one(c.double(of), func(x float64) string { return fmt.Sprintf("%g", x) })
+	case "duration":
+		return one(c.duration(of), func(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + "s" })
+	}
+	return unsupported[string](c, e)
+}
+
+// Positions in texts count code points.
+
+func outOfRange(i int64) error { return fmt.Errorf("index out of range: %d", i) }
+
+func charAt(s string, i int64) (string, error) {
+	points := []rune(s)
+	switch {
+	case i < 0 || i > int64(len(points)):
+		return "", outOfRange(i)
+	case i == int64(len(points)):
+		return "", nil
+	}
+	return string(points[i]), nil
+}
+
+// substring cuts a text from one position, or to another.
+func (c *Compiler) substring(e *Expr) value[string] {
+	if n := len(e.Args); n < 2 || n > 3 {
+		return unsupported[string](c, e)
+	}
+	rest := twoRisky(c.text(e.Args[0]), c.integer(e.Args[1]), func(s string, start int64) (cut, error) {
+		return cut{[]rune(s), start}, nil
+	})
+	if len(e.Args) == 2 {
+		return oneRisky(rest, func(c cut) (string, error) { return c.to(int64(len(c.points))) })
+	}
+	return twoRisky(rest, c.integer(e.Args[2]), func(c cut, end int64) (string, error) {
+		if c.start > end {
+			return "", fmt.Errorf("invalid substring range. start: %d, end: %d", c.start, end)
+		}
+		return c.to(end)
+	})
+}
+
+// A cut is a text and where a part of it begins.
+type cut struct {
+	points []rune
+	start  int64
+}
+
+func (c cut) to(end int64) (string, error) {
+	n := int64(len(c.points))
+	switch {
+	case c.start < 0 || c.start > n:
+		return "", outOfRange(c.start)
+	case end < 0 || end > n:
+		return "", outOfRange(end)
+	}
+	return string(c.points[c.start:end]), nil
+}
+
+// replace puts one text in the place of another, everywhere or a number of times.
+func (c *Compiler) replace(e *Expr) value[string] {
+	if n := len(e.Args); n < 3 || n > 4 {
+		return unsupported[string](c, e)
+	}
+	texts := list([]value[string]{c.text(e.Args[0]), c.text(e.Args[1]), c.text(e.Args[2])})
+	if len(e.Args) == 3 {
+		return one(texts, func(t []string) string { return strings.ReplaceAll(t[0], t[1], t[2]) })
+	}
+	return two(texts, c.integer(e.Args[3]), func(t []string, n int64) string { return strings.Replace(t[0], t[1], t[2], int(n)) })
+}
+
+// indexOf finds a text in another, from the beginning or the end; -1 if it is not there.
+func (c *Compiler) indexOf(e *Expr) value[int64] {
+	if len(e.Args) != 2 {
+		return unsupported[int64](c, e)
+	}
+	find := func(s, part string) int64 {
+		i := strings.Index(s, part)
+		if e.Name == "lastIndexOf" {
+			i = strings.LastIndex(s, part)
+		}
+		if i < 0 {
+			return -1
+		}
+		return int64(utf8.RuneCountInString(s[:i]))
+	}
+	return two(c.text(e.Args[0]), c.text(e.Args[1]), func(s, part string) int64 {
+		if !utf8.ValidString(s) || !utf8.ValidString(part) { // what is no text becomes U+FFFD, one for each byte
+			s, part = string([]rune(s)), string([]rune(part))
+		}
+		return find(s, part)
+	})
 }
