@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 	"bench/ratios":        {},
 	".":                   {"dsl", "interp", "engine", "internal/catalog", "internal/load"},
 	"redresssql":          {"engine", "."},
+	"redresshttp":         {"engine"},
 	"redresstest":         {"dsl", "engine", "interp", "internal/load", "internal/scenario", "internal/virtual"},
 	"redressdebug":        {"engine", "."},
 	"examples/worker":     {".", "github.com/redis/go-redis/v9"},
