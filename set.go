@@ -8,6 +8,7 @@ import (
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
 	"github.com/redress-policy/redress/internal/catalog"
+	"github.com/redress-policy/redress/internal/ir"
 	"github.com/redress-policy/redress/internal/load"
 	"github.com/redress-policy/redress/interp"
 )
@@ -78,6 +79,23 @@ func Parse(name string, text []byte, opts ...LoadOption) (*Set, error) {
 		return nil, err
 	}
 	return newSet(load.Sources([]*dsl.Source{dsl.NewSource(name, text)}, given))
+}
+
+// LoadBundle makes a set of a bundle, which redress-lint build writes. It is there for
+// programs that read documents too; package bundle does the same and needs neither YAML
+// nor CEL. Errors are those of bundle.Load.
+func LoadBundle(data []byte, opts ...LoadOption) (*Set, error) {
+	given, err := options(opts)
+	if err != nil {
+		return nil, err
+	}
+	_, policies, err := ir.Load(data, given)
+	if err != nil {
+		return nil, fmt.Errorf("redress: %w", err)
+	}
+	s := &Set{}
+	s.view.Store(&view{catalog: catalog.New(policies)})
+	return s, nil
 }
 
 func options(opts []LoadOption) (interp.Options, error) {

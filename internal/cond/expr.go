@@ -6,7 +6,10 @@
 // errors and their texts included. Tests of package interp hold them to it.
 package cond
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // An Op is what an Expr is.
 type Op uint8
@@ -24,6 +27,12 @@ const (
 	OpExists             // whether Args[0] holds for one of err.causes; there "cause.code" is a field of the element
 )
 
+// Known reports whether op is one of the kinds above.
+func (op Op) Known() bool { return op <= OpExists }
+
+// Loops reports whether expressions of that kind ask something of each of err.causes.
+func (op Op) Loops() bool { return op == OpExists }
+
 // An Expr is a part of a checked expression. It is immutable.
 type Expr struct {
 	Op    Op
@@ -33,6 +42,9 @@ type Expr struct {
 	Type  string // bool, int, uint, double, string, duration, class, list, map, optional or other
 	Attr  string // of fields that are attributes: the type that they are declared with
 }
+
+// ReadsCause reports whether the expression is a field of the cause that a loop is at.
+func (e *Expr) ReadsCause() bool { return strings.HasPrefix(e.Name, "cause.") && e.Op != OpCall }
 
 // ReadsVars reports whether a part of the expression, which may be nil, is a var.
 func (e *Expr) ReadsVars() bool {

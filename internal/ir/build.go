@@ -188,7 +188,7 @@ func (b *builder) strategy(s *Strategy) (engine.Strategy, error) {
 	case "func":
 		return b.function(s.Func)
 	}
-	return nil, fmt.Errorf("there is no strategy %q", s.Kind)
+	return nil, fmt.Errorf("%w: it has a strategy %q", ErrNewer, s.Kind)
 }
 
 func (b *builder) function(name string) (engine.Strategy, error) {

@@ -54,8 +54,15 @@ func (r *Rule) compile(list *cond.Compiler) (*cond.Rule, error) {
 	return own.rule, own.err
 }
 
-func (r *Rule) with(c *cond.Compiler) (*cond.Rule, error) {
-	made := &cond.Rule{ID: r.ID, Class: r.Class}
+func (r *Rule) with(c *cond.Compiler) (made *cond.Rule, err error) {
+	if r.CEL == nil {
+		defer func() {
+			if v := recover(); v != nil { // operators of a bundle may lack operands
+				made, err = nil, fmt.Errorf("rule %s is malformed: %v", r.ID, v)
+			}
+		}()
+	}
+	made = &cond.Rule{ID: r.ID, Class: r.Class}
 	always := r.CEL != nil && r.CEL.Always()
 	when, other := c.Condition(r.When)
 	switch {

@@ -3,13 +3,14 @@ package lint
 import (
 	"flag"
 	"fmt"
+	"os"
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/interp"
 	"github.com/redress-policy/redress/schema"
 )
 
-// show prints built-in rule packs as they are written.
+// show prints built-in rule packs as they are written, and what bundles hold.
 func (c *Command) show(args []string) error {
 	names, err := c.parse(flag.NewFlagSet("show", flag.ContinueOnError), args)
 	if err != nil {
@@ -23,6 +24,12 @@ func (c *Command) show(args []string) error {
 	}
 	for _, name := range names {
 		text, ok := interp.PackSource(name)
+		if _, err := os.Stat(name); !ok && err == nil {
+			if err := c.showBundle(name); err != nil {
+				return err
+			}
+			continue
+		}
 		if !ok {
 			if near, found := dsl.Nearest(name, interp.Packs()); found {
 				return usagef("no built-in rule pack is called %q; did you mean %q?", name, near)

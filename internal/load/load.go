@@ -8,11 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
-	"slices"
 
 	"github.com/redress-policy/redress/dsl"
-	"github.com/redress-policy/redress/engine"
 	"github.com/redress-policy/redress/interp"
 	"github.com/redress-policy/redress/schema"
 )
@@ -44,18 +41,7 @@ func FS(fsys fs.FS, opts interp.Options) (*Result, error) {
 
 // CheckOptions says what is wrong with what Go code registers: that is no mistake of
 // a document, so it is no diagnostic.
-func CheckOptions(opts interp.Options) error {
-	var wrong []error
-	for _, name := range slices.Sorted(maps.Keys(opts.Strategies)) {
-		s := opts.Strategies[name]
-		if s == nil {
-			wrong = append(wrong, fmt.Errorf("strategy function %q is nil", name))
-		} else if _, err := engine.New(engine.Spec{Name: name, Strategy: s}); err != nil {
-			wrong = append(wrong, fmt.Errorf("strategy function %q: %w", name, err))
-		}
-	}
-	return errors.Join(wrong...)
-}
+func CheckOptions(opts interp.Options) error { return opts.Check() }
 
 // Sources loads sources as one set.
 func Sources(sources []*dsl.Source, opts interp.Options) *Result {

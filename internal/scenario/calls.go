@@ -16,10 +16,10 @@ import (
 
 // runScenario runs the calls of a scenario one after the other, on breakers and
 // budgets of its own.
-func runScenario(program *interp.Program, policy *interp.Policy, s *dsl.Scenario, covered *coverage) Result {
+func runScenario(built []*engine.Policy, policy *interp.Policy, s *dsl.Scenario, covered *coverage) Result {
 	w := &world{
 		policy:  policy,
-		target:  target(program.Build(), policy.Name()),
+		target:  target(built, policy.Name()),
 		clock:   virtual.NewClock(virtual.Epoch),
 		random:  rand.New(rand.NewPCG(uint64(s.Seed.V), 0x9E3779B97F4A7C15)),
 		covered: covered,

@@ -9,12 +9,16 @@ import (
 	"strings"
 
 	"github.com/redress-policy/redress/dsl"
+	"github.com/redress-policy/redress/engine"
 	"github.com/redress-policy/redress/interp"
 )
 
 // Options say what to run.
 type Options struct {
 	Run *regexp.Regexp // names to run, matched against "POLICY/NAME"; nil runs all
+	// Build makes the policies that scenarios call, anew for each of them; nil means
+	// those of the program.
+	Build func() []*engine.Policy
 }
 
 // A Report is what a run found.
@@ -55,6 +59,9 @@ func (r *Report) Failed() int {
 // Run runs every test document of set against program, which must have been
 // compiled from that set without errors.
 func Run(program *interp.Program, set *dsl.Set, opts Options) *Report {
+	if opts.Build == nil {
+		opts.Build = program.Build
+	}
 	report := &Report{}
 	covered := newCoverage(program)
 	for doc := range set.All() {
@@ -72,7 +79,7 @@ func Run(program *interp.Program, set *dsl.Set, opts Options) *Report {
 		}
 		for i := range doc.Test.Scenarios {
 			if s := &doc.Test.Scenarios[i]; wanted(s.Name.V) {
-				report.Results = append(report.Results, runScenario(program, policy, s, covered))
+				report.Results = append(report.Results, runScenario(opts.Build(), policy, s, covered))
 			}
 		}
 	}
