@@ -612,7 +612,8 @@ func readGoSources(t *testing.T) *goCode {
 					}
 				}
 			}
-			if example.output != "" {
+			// An Example that needs a server is run by a test of its file.
+			if example.output != "" || strings.Contains(string(text), "\n\t"+f.Name.Name+"()\n") {
 				file.examples = append(file.examples, example)
 			}
 		}

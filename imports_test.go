@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"internal/nearest":    {},
 	"internal/proof":      {"engine", "."},
 	"internal/virtual":    {"engine"},
+	"internal/recorded":   {"engine"},
 	"internal/telemetry":  {"engine"},
 	"internal/load":       {"dsl", "schema", "interp"},
 	"internal/scenario":   {"dsl", "interp", "engine", "internal/virtual"},
@@ -58,6 +59,7 @@ var mayImport = map[string][]string{
 	"contrib/sqltest":      {},
 	"contrib/redressaws":   {".", "github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"},
 	"contrib/redressredis": {".", "github.com/redis/go-redis/v9"},
+	"contrib/redressnats":  {".", "engine", "internal/recorded", "github.com/nats-io/nats.go"},
 	"contrib/redressotel":  {".", "engine", "internal/telemetry", "go.opentelemetry.io/otel"},
 	"contrib/redressprom":  {".", "internal/telemetry", "github.com/prometheus/client_golang"},
 }

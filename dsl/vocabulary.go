@@ -29,7 +29,7 @@ func EventNames() []string {
 
 // KindNames are the members of err.kind.
 func KindNames() []string {
-	return []string{"unknown", "http", "grpc", "sql", "redis", "aws", "net", "dns", "tls", "io", "url", "context", "redress"}
+	return []string{"unknown", "http", "grpc", "sql", "redis", "aws", "broker", "net", "dns", "tls", "io", "url", "context", "redress"}
 }
 
 // PhaseNames are the members of err.phase.

@@ -73,6 +73,7 @@ const (
 	KindSQL     Kind = "sql"     // a database answered with SQLSTATE or an error number
 	KindRedis   Kind = "redis"   // a Redis error reply
 	KindAWS     Kind = "aws"     // an AWS API error
+	KindBroker  Kind = "broker"  // a message broker refused, or the client of one did
 	KindNet     Kind = "net"     // connection level: refused, reset, unreachable, broken pipe, HTTP/2 GOAWAY
 	KindDNS     Kind = "dns"     // name resolution
 	KindTLS     Kind = "tls"     // handshake or certificate
@@ -84,7 +85,7 @@ const (
 
 // Kinds returns every kind.
 func Kinds() []Kind {
-	return []Kind{UnknownKind, KindHTTP, KindGRPC, KindSQL, KindRedis, KindAWS, KindNet, KindDNS, KindTLS, KindIO, KindURL, KindContext, KindRedress}
+	return []Kind{UnknownKind, KindHTTP, KindGRPC, KindSQL, KindRedis, KindAWS, KindBroker, KindNet, KindDNS, KindTLS, KindIO, KindURL, KindContext, KindRedress}
 }
 
 // A Phase says whether the request had left when the attempt failed.

@@ -202,6 +202,22 @@ var codeRows = []codeRow{
 	{"std.aws", engine.KindAWS, engine.Auth, "UnrecognizedClientException InvalidClientTokenId ExpiredToken ExpiredTokenException InvalidSignatureException SignatureDoesNotMatch MissingAuthenticationToken IncompleteSignature"},
 	{"std.aws", engine.KindAWS, engine.Transient, "RequestTimeout RequestTimeoutException InternalError IDPCommunicationError"},
 
+	// contrib/redressnats, and server/errors.json of nats-server.
+	{"std.nats", engine.KindBroker, engine.Transient, "NO_RESPONDERS NO_STREAM_RESPONSE NO_SERVERS RECONNECTING RECONNECT_BUFFER_FULL DISCONNECTED " +
+		"STALE_CONNECTION SERVER_SHUTDOWN LEADERSHIP_CHANGED NO_HEARTBEAT TIMEOUT SLOW_CONSUMER NO_MESSAGES"},
+	{"std.nats", engine.KindBroker, engine.RateLimit, "STALLED MAX_CONNECTIONS MAX_SUBSCRIPTIONS 10002 10023 10028 10047 10077"},
+	{"std.nats", engine.KindBroker, engine.Auth, "AUTHORIZATION AUTH_EXPIRED AUTH_REVOKED"},
+	{"std.nats", engine.KindBroker, engine.Permission, "PERMISSIONS_VIOLATION"},
+	{"std.nats", engine.KindBroker, engine.Concurrency, "10063 10070 10071 10164"},
+	{"std.nats", engine.KindBroker, engine.Permanent, "10010 10035 10036 10039 10076 CLIENT_CLOSED CLIENT_DRAINING MAX_PAYLOAD BAD_SUBJECT INVALID_MESSAGE CONSUMER_DELETED ALREADY_ACKED"},
+	// contrib/redressamqp, and AMQP 0-9-1 section 1.8.
+	{"std.amqp", engine.KindBroker, engine.Transient, "320 NOT_OPEN"},
+	{"std.amqp", engine.KindBroker, engine.Auth, "CREDENTIALS"},
+	{"std.amqp", engine.KindBroker, engine.Permission, "403 VHOST"},
+	{"std.amqp", engine.KindBroker, engine.RateLimit, "NACKED 506 CHANNEL_MAX"},
+	{"std.amqp", engine.KindBroker, engine.Concurrency, "405"},
+	{"std.amqp", engine.KindBroker, engine.ServerError, "541"},
+	{"std.amqp", engine.KindBroker, engine.Permanent, "311 312 313 402 404 406 501 502 503 504 505 530 540"},
 	// The engine's words for what fails on the way, [engine.FailureCodes].
 	{"std.net", engine.KindNet, engine.Transient, "ECONNREFUSED ENETUNREACH EHOSTUNREACH ENETDOWN EHOSTDOWN ECONNRESET ECONNABORTED EPIPE ENETRESET ENOTCONN ESHUTDOWN " +
 		"ETIMEDOUT EADDRNOTAVAIL EADDRINUSE ENOBUFS DIAL_TIMEOUT IO_TIMEOUT TIMEOUT CONN_CLOSED RESPONSE_HEADER_TIMEOUT CLIENT_TIMEOUT " +
@@ -292,6 +308,9 @@ func TestCodesOfOtherKindsAreLeftAlone(t *testing.T) {
 		{"std.sql", engine.Failure{Kind: engine.KindSQL, Code: "0800"}},
 		{"std.sql", engine.Failure{Kind: engine.KindSQL}},
 		{"std.redis", engine.Failure{Kind: engine.KindRedis}},
+		{"std.nats", engine.Failure{Kind: engine.KindHTTP, Code: "10071", Status: 503}},
+		{"std.amqp", engine.Failure{Kind: engine.KindHTTP, Code: "404"}},
+		{"std.amqp", engine.Failure{Kind: engine.KindBroker}},
 		{"std.grpc", engine.Failure{Kind: engine.KindGRPC}},
 	} {
 		if got, rule := classOf(usingPack(t, one.pack), &one.f); rule != engine.RuleDefault {
@@ -600,7 +619,7 @@ func TestWhatFailsOnTheWayHasItsClass(t *testing.T) {
 			if f.Phase != one.phase {
 				t.Errorf("the phase is %s, want %s", f.Phase, one.phase)
 			}
-			for _, pack := range []string{"std.net", "std.http", "std.sql", "std.grpc", "std.redis", "std.aws"} {
+			for _, pack := range []string{"std.net", "std.http", "std.sql", "std.grpc", "std.redis", "std.aws", "std.nats", "std.amqp"} {
 				got, rule := classOf(usingPack(t, pack), f)
 				if got != one.class || one.rule != "" && rule != "std.net/"+one.rule {
 					t.Errorf("%s: %s %s is %v by %s, want %v by std.net/%s", pack, f.Kind, f.Code, got, rule, one.class, one.rule)
@@ -704,7 +723,7 @@ func TestMarkersDecideInEveryPack(t *testing.T) {
 // Packs are written as users write theirs, and nothing is to be said of them; they
 // name their sources.
 func TestPacksAreDocumentsOfTheLanguage(t *testing.T) {
-	want := []string{"std.aws", "std.context", "std.default", "std.grpc", "std.http", "std.marker", "std.net", "std.redis", "std.sql", "std.strict"}
+	want := []string{"std.amqp", "std.aws", "std.context", "std.default", "std.grpc", "std.http", "std.marker", "std.nats", "std.net", "std.redis", "std.sql", "std.strict"}
 	if !slices.Equal(Packs(), want) {
 		t.Errorf("the packs are %v, want %v", Packs(), want)
 	}
