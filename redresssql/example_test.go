@@ -20,21 +20,29 @@ classify:
 retry: {max_attempts: 3, strategy: {full_jitter: {base: 10ms, max: 1s}}}
 `
 
+const (
+	debit    = "update"
+	credit   = "update"
+	from, to = 1, 2
+)
+
 // A transfer that loses a race once is run again, as a whole.
 func ExampleDo() {
 	set, _ := redress.Parse("ledger.yaml", []byte(ledger))
-	db := sql.OpenDB(&script{answers: map[string][]error{"update": {state("40001")}}})
+	policy, ctx := set.MustPolicy("ledger"), context.Background()
+	database := &script{answers: map[string][]error{"update": {nil, state("40001")}}}
+	db := sql.OpenDB(database)
 	defer db.Close()
 
-	runs := 0
-	err := redresssql.Do(context.Background(), db, &sql.TxOptions{Isolation: sql.LevelDefault}, set.MustPolicy("ledger"),
-		func(ctx context.Context, tx *sql.Tx) error {
-			runs++
-			_, err := tx.ExecContext(ctx, "update")
+	err := redresssql.Do(ctx, db, nil, policy, func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, debit, 10, from); err != nil {
 			return err
-		})
-	fmt.Println(runs, err)
-	// Output: 2 <nil>
+		}
+		_, err := tx.ExecContext(ctx, credit, 10, to)
+		return err
+	})
+	fmt.Println(err, database.sent())
+	// Output: <nil> begin update update rollback begin update update commit
 }
 
 // When the connection is lost during COMMIT, nobody knows whether the transfer took
