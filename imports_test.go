@@ -55,6 +55,7 @@ var mayImport = map[string][]string{
 	"examples/worker":     {".", "github.com/redis/go-redis/v9"},
 	"examples/quickstart": {"."},
 
+	"contrib/redressgrpc":  {".", "engine", "google.golang.org/grpc", "google.golang.org/genproto/googleapis/rpc", "google.golang.org/protobuf"},
 	"contrib/redresspgx":   {".", "engine", "redresssql", "github.com/jackc/pgx/v5"},
 	"contrib/sqltest":      {},
 	"contrib/redressaws":   {".", "github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"},
