@@ -52,6 +52,7 @@ var mayImport = map[string][]string{
 	"redresshttp":         {"engine"},
 	"redresstest":         {"dsl", "engine", "interp", "internal/load", "internal/scenario", "internal/virtual"},
 	"redressdebug":        {"engine", "."},
+	"examples/shop":       {".", "redressdebug", "redresshttp", "redresssql", "contrib/redressotel", "contrib/redressprom", "contrib/redressredis", "github.com/jackc/pgx/v5", "github.com/prometheus/client_golang", "github.com/redis/go-redis/v9", "go.opentelemetry.io/otel/sdk"},
 	"examples/worker":     {".", "github.com/redis/go-redis/v9"},
 	"examples/quickstart": {"."},
 
