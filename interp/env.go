@@ -19,6 +19,7 @@ const (
 	MaxExpression = 4096    // code points
 	MaxDepth      = 32      // nested brackets and calls
 	MaxNodes      = 2000    // parts of an expression
+	MaxParts      = 10_000  // parts of an expression, those of the vars that it reads counted each time
 	MaxRegex      = 1000    // instructions of a compiled regular expression
 	MaxCost       = 100_000 // CEL cost units, as estimated for the largest record
 )

@@ -187,7 +187,9 @@ func (p *program) parts(s *scene) []PartTrace {
 }
 
 // variable returns the var that a node reads, nil if it reads none.
-func (p *program) variable(n ast.Expr) *variable {
+func (p *program) variable(n ast.Expr) *variable { return variableOf(p.vars, n) }
+
+func variableOf(vars map[string]*variable, n ast.Expr) *variable {
 	if n.Kind() != ast.SelectKind {
 		return nil
 	}
@@ -195,7 +197,7 @@ func (p *program) variable(n ast.Expr) *variable {
 	if operand := sel.Operand(); operand.Kind() != ast.IdentKind || operand.AsIdent() != "vars" {
 		return nil
 	}
-	return p.vars[sel.FieldName()]
+	return vars[sel.FieldName()]
 }
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/checker"
+	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 
@@ -44,6 +45,7 @@ type program struct {
 	trace func() (cel.Program, error) // evaluates everything, and remembers it; made when first asked for
 	vars  map[string]*variable        // that it may read
 	attrs map[string]string           // declared types of the attributes that it may read
+	size  int                         // that it has, those of vars counted each time that they are read
 
 	treeOnce sync.Once
 	treeRoot *Node // guarded by treeOnce
@@ -164,7 +166,28 @@ func (c *compiler) compile(e dsl.Expr, at site, w *want, x *variable) (p *progra
 		s.report(s.whole(), dsl.CodeWrongExprType, w.help, "%s is %s, and this is %s", w.what, w.text, typeWords(checked.OutputType()))
 		return nil
 	}
-	return s.plan(checked)
+	parts := s.parts(checked)
+	if parts > MaxParts {
+		s.report(s.whole(), dsl.CodeCost, "divide it into rules, or read vars less often", "the expression has %d parts, those of vars counted each time that they are read; the limit is %d", parts, MaxParts)
+		return nil
+	}
+	if p = s.plan(checked); p != nil {
+		p.size = parts
+	}
+	return p
+}
+
+// parts counts the parts of an expression, those of vars each time that they are read:
+// whoever walks through a tree does as many steps.
+func (s *scope) parts(checked *cel.Ast) int {
+	n := 0
+	ast.PreOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		n++
+		if x := variableOf(s.provider.vars, e); x != nil {
+			n += x.program.size
+		}
+	}))
+	return n
 }
 
 // A scope is one expression while it is compiled.

@@ -226,6 +226,26 @@ func TestLimitsOfExpressions(t *testing.T) {
 	}
 }
 
+// Vars that read each other twice and twice again do not grow without end.
+func TestPartsOfVarsAreCountedEachTimeThatTheyAreRead(t *testing.T) {
+	policy := func(vars int) string {
+		text := "apiVersion: redress/v1\nkind: Policy\nname: p\nvars:\n  v0: err.status == 500\n"
+		for i := range vars {
+			text += fmt.Sprintf("  v%d: vars.v%d || vars.v%d\n", i+1, i, i)
+		}
+		return text + fmt.Sprintf("classify:\n  - {id: one, when: vars.v%d, class: TRANSIENT}\n", vars)
+	}
+	program, found := compileText(policy(9), Options{})
+	if len(found) > 0 {
+		t.Fatalf("nine doublings: %s", said(found))
+	}
+	program.Build()
+	_, found = compileText(policy(40), Options{})
+	if want := "the expression has 18427 parts, those of vars counted each time that they are read; the limit is 10000"; len(found) != 1 || found[0].Message != want {
+		t.Errorf("forty doublings: want %q, got\n%s", want, said(found))
+	}
+}
+
 // An error points at the very characters, whatever the style of the scalar.
 func TestErrorsPointAtTheVeryCharacters(t *testing.T) {
 	for style, written := range map[string]string{

@@ -50,10 +50,10 @@ func Encode(set *Set) ([]byte, error) {
 	sum := sha256.Sum256(payload)
 	bundle = append(append(bundle, sum[:]...), payload...)
 	decoded, err := Decode(bundle)
-	if err == nil {
-		err = decoded.Set.compile()
+	if err != nil {
+		return nil, fmt.Errorf("the policies do not fit into a bundle: %w", err)
 	}
-	return bundle, err
+	return bundle, decoded.Set.compile()
 }
 
 // compile makes functions of all rules.
