@@ -231,18 +231,22 @@ func TestTwoBuildsOfOneSetHaveTheSameBytes(t *testing.T) {
 	}
 }
 
-// TestARuleThatNeedsCELIsInNoBundle builds those that the corpus leaves out.
+// TestARuleThatNeedsCELIsInNoBundle: neither its condition nor its hint can.
 func TestARuleThatNeedsCELIsInNoBundle(t *testing.T) {
-	for _, folder := range folders {
-		c := read(t, folder)
-		for _, p := range c.source.Program.IR().Policies {
-			if !slices.Contains(c.left, p.Name) {
-				continue
-			}
-			var unsupported *ir.UnsupportedError
-			if _, err := ir.Encode(&ir.Set{Policies: []*ir.Policy{p}}); !errors.As(err, &unsupported) {
-				t.Errorf("%s: Encode = %v, want an error that names the rule", p.Name, err)
-			}
+	for _, rule := range []string{
+		`{id: odd, when: 'err.headers[?"x"].optMap(v, v == "1").orValue(false)', class: TRANSIENT}`,
+		`{id: odd, when: err.status == 503, class: TRANSIENT, retry_after: 'err.headers[?"x"].optMap(v, duration(v)).orValue(duration("1s"))'}`,
+	} {
+		loaded := load.Sources([]*dsl.Source{dsl.NewSource("p.yaml", []byte("apiVersion: redress/v1\nkind: Policy\nname: p\nclassify: ["+rule+"]\n"))}, interp.Options{})
+		if err := loaded.Diagnostics.Err(); err != nil {
+			t.Fatal(err)
+		}
+		var unsupported *ir.UnsupportedError
+		if _, err := ir.Encode(loaded.Program.IR()); !errors.As(err, &unsupported) || unsupported.Rule != "odd" {
+			t.Errorf("Encode = %v, want an error that names the rule", err)
+		}
+		if left := loaded.Program.Policies()[0].Fallbacks(); len(left) != 1 || left[0].Rule != "odd" {
+			t.Errorf("Fallbacks = %v, want the rule", left)
 		}
 	}
 }
