@@ -170,7 +170,11 @@ func judge(spec engine.Spec, in engine.Input) string {
 	fmt.Fprintf(&b, "classify %+v", verdict)
 	if spec.ClassifyResult != nil {
 		ask = in
-		fmt.Fprintf(&b, "; classify_result %+v, silent %v", spec.ClassifyResult(&ask), spec.SilentResult(in.Failure.Status))
+		result := spec.ClassifyResult(&ask)
+		fmt.Fprintf(&b, "; classify_result %+v", result)
+		if spec.SilentResult(in.Failure.Status) && (result.Class != engine.NoClass || result.Errors != nil) {
+			b.WriteString(", of which it said that there is nothing")
+		}
 	}
 	if spec.Select != nil {
 		ask = in
