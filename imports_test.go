@@ -53,6 +53,7 @@ var mayImport = map[string][]string{
 	"redresstest":         {"dsl", "engine", "interp", "internal/load", "internal/scenario", "internal/virtual"},
 	"redressdebug":        {"engine", "."},
 	"examples/shop":       {".", "redressdebug", "redresshttp", "redresssql", "contrib/redressotel", "contrib/redressprom", "contrib/redressredis", "github.com/jackc/pgx/v5", "github.com/prometheus/client_golang", "github.com/redis/go-redis/v9", "go.opentelemetry.io/otel/sdk"},
+	"examples/grpcclient": {".", "contrib/redressgrpc", "google.golang.org/grpc", "google.golang.org/genproto", "google.golang.org/protobuf"},
 	"examples/worker":     {".", "github.com/redis/go-redis/v9"},
 	"examples/quickstart": {"."},
 
