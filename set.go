@@ -1,6 +1,7 @@
 package redress
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"sync/atomic"
@@ -56,6 +57,23 @@ func WithResultAttributes(x ResultExtractor) LoadOption {
 	return func(o *interp.Options) { o.ResultAttributes = x }
 }
 
+// WithFleet gives the set a store that its instances share, for the budgets and breakers
+// that say `scope: fleet`; contrib/redressfleet makes one. A set that has such documents
+// does not load without.
+func WithFleet(f engine.Fleet) LoadOption {
+	return func(o *interp.Options) { o.Fleet = f }
+}
+
+// noFleet stands where none was given.
+type noFleet struct{}
+
+var errNoFleet = errors.New("the set was loaded without a fleet")
+
+func (noFleet) CheckBudget(engine.BudgetSpec) error          { return errNoFleet }
+func (noFleet) CheckBreaker(engine.BreakerSpec) error        { return errNoFleet }
+func (noFleet) Allowance(engine.BudgetSpec) engine.Allowance { return nil }
+func (noFleet) Quorum(engine.BreakerSpec) engine.Quorum      { return nil }
+
 // Load reads every .yaml and .yml file of fsys as one set. It is all or nothing:
 // if any document is wrong, the error is a [*DocumentError] that holds every
 // finding with its place, and there is no set. Files whose names begin with a dot
@@ -99,7 +117,7 @@ func LoadBundle(data []byte, opts ...LoadOption) (*Set, error) {
 }
 
 func options(opts []LoadOption) (interp.Options, error) {
-	var o interp.Options
+	o := interp.Options{Fleet: noFleet{}}
 	for _, opt := range opts {
 		opt(&o)
 	}

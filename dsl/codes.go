@@ -71,6 +71,7 @@ var (
 	CodeBudgetIdle      = Code{"RD405", "budget-never-acts"}
 	CodeBudgetZero      = Code{"RD406", "budget-allows-nothing"}
 	CodeShortWindow     = Code{"RD407", "short-breaker-window"}
+	CodeFleetWindow     = Code{"RD408", "short-fleet-window"}
 	CodeUnusedVar       = Code{"RD501", "unused-var"}
 	CodeUnusedDocument  = Code{"RD502", "unused-document"}
 	CodeUnusedAttribute = Code{"RD503", "unused-attribute"}

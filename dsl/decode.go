@@ -35,15 +35,19 @@ type field struct {
 	key      string
 	required bool
 	read     func(*node)
+	refused  bool // known, so that the message can say why it is not for here
 }
 
-func must(key string, read func(*node)) field { return field{key, true, read} }
-func may(key string, read func(*node)) field  { return field{key, false, read} }
+func must(key string, read func(*node)) field   { return field{key: key, required: true, read: read} }
+func may(key string, read func(*node)) field    { return field{key: key, read: read} }
+func mayNot(key string, read func(*node)) field { return field{key: key, read: read, refused: true} }
 
 func fieldNames(fields []field) []string {
-	names := make([]string, len(fields))
-	for i, f := range fields {
-		names[i] = f.key
+	names := make([]string, 0, len(fields))
+	for _, f := range fields {
+		if !f.refused {
+			names = append(names, f.key)
+		}
 	}
 	return names
 }

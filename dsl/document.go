@@ -202,6 +202,7 @@ type Budget struct {
 	Description Value[string]
 	MaxRetries  Value[int]
 	Window      Value[time.Duration]
+	Scope       Value[string] // "local" or "fleet"; of documents only
 }
 
 // A CircuitBreaker is the body of a `kind: CircuitBreaker` document, or inline.
@@ -213,6 +214,7 @@ type CircuitBreaker struct {
 	ProbeTimeout     Value[time.Duration]
 	TripOn           Value[[]Value[string]]
 	ClassThresholds  []ClassThreshold
+	Scope            Value[string] // "local" or "fleet"; of documents only
 }
 
 // A ClassThreshold is one entry of class_thresholds.

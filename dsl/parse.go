@@ -61,10 +61,10 @@ func (d *decoder) body(doc *Document, kind string) []field {
 		return append([]field{must("name", d.name("name", &doc.Name))}, d.classifier(doc.Classifier)...)
 	case "Budget":
 		doc.Budget = &Budget{}
-		return append([]field{must("name", d.name("name", &doc.Name))}, d.budget(doc.Budget)...)
+		return append(d.named(doc, &doc.Budget.Scope), d.budget(doc.Budget)...)
 	case "CircuitBreaker":
 		doc.Breaker = &CircuitBreaker{}
-		return append([]field{must("name", d.name("name", &doc.Name))}, d.breaker(doc.Breaker)...)
+		return append(d.named(doc, &doc.Breaker.Scope), d.breaker(doc.Breaker)...)
 	case "PolicyTest":
 		doc.Test = &PolicyTest{}
 		return append([]field{may("name", d.name("name", &doc.Name))}, d.policyTest(doc.Test)...)
@@ -314,7 +314,7 @@ func ref[T any](d *decoder, what string, n *node, r *Ref[T], fields func(*T) []f
 	r.Range = n.rng
 	if n.target().kind == mappingNode {
 		r.Inline = new(T)
-		r.Set = d.mapping(n, what, fields(r.Inline)...)
+		r.Set = d.mapping(n, what, append(fields(r.Inline), mayNot("scope", d.onlyNamed(what)))...)
 		return
 	}
 	if !n.isText() {
@@ -323,6 +323,19 @@ func ref[T any](d *decoder, what string, n *node, r *Ref[T], fields func(*T) []f
 	}
 	d.name(what, &r.Name)(n)
 	r.Set = r.Name.Set
+}
+
+// named are the keys of a budget or breaker that others can refer to.
+func (d *decoder) named(doc *Document, scope *Value[string]) []field {
+	return []field{must("name", d.name("name", &doc.Name)), may("scope", d.word("scope", scope, ScopeNames()))}
+}
+
+// onlyNamed refuses a scope where there is no name that others could know it by.
+func (d *decoder) onlyNamed(what string) func(*node) {
+	kind := map[string]string{"budget": "Budget", "circuit_breaker": "CircuitBreaker"}[what]
+	return func(n *node) {
+		d.errorf(n.rng, CodeContradiction, "write a document of kind "+kind+", and its name here", "a %s within a policy has no name that other instances could know it by, so it has no scope", what)
+	}
 }
 
 func (d *decoder) budget(b *Budget) []field {

@@ -35,6 +35,10 @@ func KindNames() []string {
 // PhaseNames are the members of err.phase.
 func PhaseNames() []string { return []string{"unknown", "not_sent", "sent"} }
 
+// ScopeNames say to whom a budget or a circuit breaker belongs: this process, or all
+// instances that share a store.
+func ScopeNames() []string { return []string{"local", "fleet"} }
+
 // StateNames are the states of circuit breakers.
 func StateNames() []string { return []string{"closed", "open", "half_open"} }
 

@@ -46,6 +46,8 @@ type BreakerSpec struct {
 	TripOn []Class
 	// ClassThresholds opens the circuit earlier for some classes.
 	ClassThresholds map[Class]int
+	// Quorum makes the breaker a fleet's; nil means that it decides by itself.
+	Quorum Quorum
 }
 
 // A Breaker refuses calls to a dependency that keeps failing. It counts calls, not
@@ -67,7 +69,9 @@ func NewBreaker(spec BreakerSpec) (*Breaker, error) {
 		return nil, fmt.Errorf("engine: circuit breaker %q: %w", spec.Name, err)
 	}
 	spec = spec.complete()
-	return &Breaker{name: spec.Name, circuit: newCircuit(spec)}, nil
+	b := &Breaker{name: spec.Name, circuit: newCircuit(spec)}
+	b.govern(spec)
+	return b, nil
 }
 
 func (s BreakerSpec) check() error {
@@ -135,8 +139,10 @@ func (b *Breaker) Reconfigure(spec BreakerSpec) (Carried, error) {
 		return Carried{}, fmt.Errorf("engine: circuit breaker %q cannot become %q", b.name, spec.Name)
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.circuit.reconfigure(spec.complete()), nil
+	carried := b.circuit.reconfigure(spec.complete())
+	b.mu.Unlock()
+	b.govern(spec)
+	return carried, nil
 }
 
 // inherit takes over what other breakers know into this one, which must be new: all
@@ -204,9 +210,11 @@ func (b *Breaker) admit(now time.Time) (t ticket, c change, ok bool) {
 		return ticket{generation: word >> 2}, change{}, true
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	t, c, ok = b.circuit.admit(now)
 	b.mirror()
+	quorum := b.circuit.spec.Quorum
+	b.mu.Unlock()
+	c.tell(quorum, now)
 	return t, c, ok
 }
 
@@ -222,9 +230,11 @@ func (b *Breaker) settle(t ticket, v verdict, class Class, now time.Time) change
 		return change{} // nothing changes unless a probe succeeds, or something fails
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	c := b.circuit.settle(t, v, class, now)
 	b.mirror()
+	quorum := b.circuit.spec.Quorum
+	b.mu.Unlock()
+	c.tell(quorum, now)
 	return c
 }
 
@@ -306,6 +316,7 @@ func (c *circuit) reconfigure(spec BreakerSpec) Carried {
 	changes.add("probe_timeout", c.spec.ProbeTimeout, spec.ProbeTimeout)
 	changes.add("trip_on", c.spec.TripOn, spec.TripOn)
 	changes.add("class_thresholds", c.spec.ClassThresholds, spec.ClassThresholds)
+	changes.add("scope", scope(c.spec.Quorum != nil), scope(spec.Quorum != nil))
 	c.recovery = min(c.recovery, spec.RecoveryTimeout)
 	c.probeFor = min(c.probeFor, spec.ProbeTimeout)
 	c.configure(spec)
@@ -343,12 +354,12 @@ func (c *circuit) admit(now time.Time) (ticket, change, bool) {
 	case Closed:
 		return ticket{generation: c.generation}, change{}, true
 	case Open:
-		if at-c.opened < c.recovery {
+		if at-c.opened < c.recovery || !c.mayProbe(now) {
 			return ticket{}, change{}, false
 		}
 		moved = c.move(HalfOpen, at)
 	case HalfOpen:
-		if c.probing && !c.expired(at) {
+		if c.probing && !c.expired(at) || !c.mayProbe(now) {
 			return ticket{}, change{}, false
 		}
 	}
@@ -368,7 +379,7 @@ func (c *circuit) settle(t ticket, v verdict, class Class, now time.Time) change
 	}
 	switch c.state {
 	case Closed:
-		if counts && c.count(at, class) {
+		if counts && c.count(at, class) && c.mayOpen(now) {
 			return c.open(at)
 		}
 	case HalfOpen:
@@ -391,13 +402,7 @@ func (c *circuit) settleProbe(t ticket, v verdict, counts bool, at time.Duration
 	case counts:
 		return c.open(at)
 	}
-	c.all.clear()
-	for _, r := range c.byClass {
-		if r != nil {
-			r.clear()
-		}
-	}
-	return c.move(Closed, at)
+	return c.close(at)
 }
 
 // count adds a failure and reports whether a threshold is reached.
@@ -416,6 +421,16 @@ func (c *circuit) expired(at time.Duration) bool { return at-c.probeSince >= c.p
 func (c *circuit) open(at time.Duration) change {
 	c.opened, c.recovery = at, c.spec.RecoveryTimeout
 	return c.move(Open, at)
+}
+
+func (c *circuit) close(at time.Duration) change {
+	c.all.clear()
+	for _, r := range c.byClass {
+		if r != nil {
+			r.clear()
+		}
+	}
+	return c.move(Closed, at)
 }
 
 func (c *circuit) move(to State, at time.Duration) change {

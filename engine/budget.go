@@ -12,6 +12,9 @@ type BudgetSpec struct {
 	Name       string        // may be empty
 	MaxRetries int           // in any Window; 0 means that nothing is retried
 	Window     time.Duration // 0 means 60s
+	// Allowance makes the budget a fleet's: MaxRetries is what all processes have together,
+	// and this one spends what the allowance grants. nil means that it is this process's.
+	Allowance Allowance
 }
 
 // A Budget bounds the retries of all calls that share it: at most MaxRetries in any
@@ -74,6 +77,7 @@ func (b *Budget) Reconfigure(spec BudgetSpec) (Carried, error) {
 	var changes changes
 	changes.add("max_retries", b.spec.MaxRetries, spec.MaxRetries)
 	changes.add("window", b.spec.Window, spec.Window)
+	changes.add("scope", scope(b.spec.Allowance != nil), scope(spec.Allowance != nil))
 	b.spec = spec
 	b.taken.grow(spec.MaxRetries)
 	return changes.carried("budget", b.name), nil
@@ -104,7 +108,11 @@ func (b *Budget) history() (epoch, ring) {
 func (b *Budget) Remaining(now time.Time) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return max(b.spec.MaxRetries-b.taken.count(b.epoch.at(now), b.spec.Window), 0)
+	left := max(b.spec.MaxRetries-b.taken.count(b.epoch.at(now), b.spec.Window), 0)
+	if a := b.spec.Allowance; a != nil {
+		left = min(left, a.Left(now))
+	}
+	return left
 }
 
 // describe says in words that nothing is left.
@@ -113,7 +121,11 @@ func (b *Budget) describe() string {
 	if b.name != "" {
 		name = "budget " + b.name
 	}
-	return fmt.Sprintf("%s allows %d retries in any %v", name, spec.MaxRetries, spec.Window)
+	fleet := ""
+	if spec.Allowance != nil {
+		fleet = " of the whole fleet"
+	}
+	return fmt.Sprintf("%s allows %d retries%s in any %v", name, spec.MaxRetries, fleet, spec.Window)
 }
 
 // take spends one retry if there is one: check and taking are one step.
@@ -122,6 +134,9 @@ func (b *Budget) take(now time.Time) bool {
 	defer b.mu.Unlock()
 	at := b.epoch.at(now)
 	if b.taken.full(b.spec.MaxRetries, at, b.spec.Window) {
+		return false
+	}
+	if a := b.spec.Allowance; a != nil && !a.Take(now) {
 		return false
 	}
 	b.taken.add(at)

@@ -96,6 +96,7 @@ func breaker(name string, written *dsl.CircuitBreaker) *ir.Breaker {
 		Window:           written.Window.V,
 		RecoveryTimeout:  written.RecoveryTimeout.V,
 		ProbeTimeout:     written.ProbeTimeout.V,
+		Fleet:            written.Scope.V == "fleet",
 	}
 	for _, name := range written.TripOn.V {
 		made.TripOn = append(made.TripOn, classNamed(name))
@@ -110,7 +111,7 @@ func budget(name string, written *dsl.Budget) *ir.Budget {
 	if written == nil {
 		return nil
 	}
-	return &ir.Budget{Name: name, MaxRetries: written.MaxRetries.V, Window: written.Window.V}
+	return &ir.Budget{Name: name, MaxRetries: written.MaxRetries.V, Window: written.Window.V, Fleet: written.Scope.V == "fleet"}
 }
 
 // orNone is the engine's way to write a zero where zero means the default.

@@ -253,6 +253,7 @@ func (c *setCompiler) circuitBreaker(policy string, ref dsl.Ref[dsl.CircuitBreak
 	}
 	if c.breakers[ref.Name.V] == nil {
 		c.breakers[ref.Name.V] = breaker(ref.Name.V, doc.Breaker)
+		c.fleetBreaker(doc)
 	}
 	return c.breakers[ref.Name.V]
 }
@@ -268,8 +269,29 @@ func (c *setCompiler) budget(policy string, ref dsl.Ref[dsl.Budget], uses *[]*ds
 	}
 	if c.budgets[ref.Name.V] == nil {
 		c.budgets[ref.Name.V] = budget(ref.Name.V, doc.Budget)
+		c.fleetBudget(doc)
 	}
 	return c.budgets[ref.Name.V]
+}
+
+// fleetBreaker asks the fleet whether it takes a breaker of its scope.
+func (c *setCompiler) fleetBreaker(doc *dsl.Document) {
+	if b := c.breakers[doc.Name.V]; b != nil && b.Fleet && c.opts.Fleet != nil {
+		c.refusedByFleet(doc.Breaker.Scope, c.opts.Fleet.CheckBreaker(engine.BreakerSpec{Name: b.Name, Window: b.Window, RecoveryTimeout: b.RecoveryTimeout, ProbeTimeout: b.ProbeTimeout}))
+	}
+}
+
+// fleetBudget asks the fleet whether it takes a budget of its scope.
+func (c *setCompiler) fleetBudget(doc *dsl.Document) {
+	if b := c.budgets[doc.Name.V]; b != nil && b.Fleet && c.opts.Fleet != nil {
+		c.refusedByFleet(doc.Budget.Scope, c.opts.Fleet.CheckBudget(engine.BudgetSpec{Name: b.Name, MaxRetries: b.MaxRetries, Window: b.Window}))
+	}
+}
+
+func (c *setCompiler) refusedByFleet(scope dsl.Value[string], err error) {
+	if err != nil {
+		c.report(scope.Range, dsl.CodeUnavailable, "give the set a fleet that takes it, with redress.WithFleet, or write scope: local", "scope fleet cannot be had: %v", err)
+	}
 }
 
 // resolve finds the document that a policy refers to, nil if it refers to none.

@@ -44,6 +44,7 @@ func Part(set *dsl.Set, program *interp.Program, opts Options) (dsl.Diagnostics,
 	for _, p := range c.policies {
 		p.check()
 	}
+	c.fleets()
 	c.found.Sort()
 	return c.found, c.facts()
 }

@@ -75,8 +75,8 @@ func documentShapes() map[string]*shape {
 	rule := &shape{keys: words("id when class retry_after use")}
 	selection := &shape{keys: words("id when strategy"), values: map[string]*shape{"strategy": strategy}}
 	class := &shape{keys: words("strategy max_attempts"), values: map[string]*shape{"strategy": strategy}}
-	budget := &shape{keys: words("description max_retries window")}
-	breaker := &shape{keys: words("description failure_threshold window recovery_timeout probe_timeout trip_on class_thresholds")}
+	budget := &shape{keys: words("description scope max_retries window")}
+	breaker := &shape{keys: words("description scope failure_threshold window recovery_timeout probe_timeout trip_on class_thresholds")}
 	assume := &shape{keys: words("rate instances latency baseline_errors utilisation idempotent")}
 	environment := &shape{
 		keys:   words("description assume policies"),

@@ -13,6 +13,9 @@ type Options struct {
 	Attributes engine.Extractor           // of err.attr, for every policy; may be nil
 
 	ResultAttributes engine.ResultExtractor // of result.attr, for every policy; may be nil
+
+	// Fleet is whose the budgets and breakers of scope fleet are; nil makes them local.
+	Fleet engine.Fleet
 }
 
 // Build makes engine policies, in order, with breakers, budgets and strategies that are
@@ -136,6 +139,9 @@ func (b *builder) breaker(written *Breaker) (*engine.Breaker, error) {
 	for _, t := range written.ClassThresholds {
 		spec.ClassThresholds[t.Class] = t.Calls
 	}
+	if written.Fleet && b.opts.Fleet != nil {
+		spec.Quorum = b.opts.Fleet.Quorum(spec)
+	}
 	made, err := engine.NewBreaker(spec)
 	b.breakers[written] = made
 	return made, err
@@ -148,7 +154,11 @@ func (b *builder) budget(written *Budget) (*engine.Budget, error) {
 	if made := b.budgets[written]; made != nil {
 		return made, nil
 	}
-	made, err := engine.NewBudget(engine.BudgetSpec{Name: written.Name, MaxRetries: written.MaxRetries, Window: written.Window})
+	spec := engine.BudgetSpec{Name: written.Name, MaxRetries: written.MaxRetries, Window: written.Window}
+	if written.Fleet && b.opts.Fleet != nil {
+		spec.Allowance = b.opts.Fleet.Allowance(spec)
+	}
+	made, err := engine.NewBudget(spec)
 	b.budgets[written] = made
 	return made, err
 }

@@ -69,6 +69,7 @@ type Breaker struct {
 	ProbeTimeout     time.Duration
 	TripOn           []engine.Class
 	ClassThresholds  []Threshold
+	Fleet            bool // scope: fleet
 }
 
 // A Threshold is how many failures of a class open a breaker.
@@ -82,6 +83,7 @@ type Budget struct {
 	Name       string
 	MaxRetries int
 	Window     time.Duration
+	Fleet      bool // scope: fleet
 }
 
 // A Rule is one rule of classify, classify_result or select. Lists may share it.

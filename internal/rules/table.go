@@ -518,6 +518,14 @@ var table = []Rule{
 		Good:    "classify:\n  - use: std.http\nretry: {attempt_timeout: 10s}\ncircuit_breaker: {window: 60s}\n",
 	},
 	{
+		Code: dsl.CodeFleetWindow, Severity: dsl.Warning, Source: "docs/fleet.md, on leases",
+		Summary: "a window is too short for a fleet",
+		What:    "A budget or breaker of scope fleet with a window of less than 10 s.",
+		Why:     "Instances hear of each other about once a second, and hold retries for some seconds: much of a short window is over before they do. A fleet with the usual lease refuses such a budget.",
+		Bad:     "classify:\n  - use: std.http\nretry: {budget: payments}\n---\napiVersion: redress/v1\nkind: Budget\nname: payments\nscope: fleet\nmax_retries: 20\nwindow: 2s\n",
+		Good:    "classify:\n  - use: std.http\nretry: {budget: payments}\n---\napiVersion: redress/v1\nkind: Budget\nname: payments\nscope: fleet\nmax_retries: 600\nwindow: 60s\n",
+	},
+	{
 		Code: dsl.CodeUnusedVar, Severity: dsl.Warning,
 		Summary: "nothing reads a var",
 		What:    "A var that no rule reads, directly or through other vars.",

@@ -1,0 +1,5 @@
+package redressfleet
+
+const childVariable = "REDRESS_FLEET_CHILD"
+
+func child() {}
