@@ -332,7 +332,15 @@ func (p *docPage) yaml(t *testing.T, b *docBlock) {
 }
 
 // documented registers what the pages say that a program registers.
-var documented = []redress.LoadOption{redress.WithStrategy("my-backoff", engine.Immediate{})}
+var documented = []redress.LoadOption{redress.WithStrategy("my-backoff", engine.Immediate{}), redress.WithFleet(noStore{})}
+
+// noStore is a fleet that takes everything and shares nothing.
+type noStore struct{}
+
+func (noStore) CheckBudget(engine.BudgetSpec) error          { return nil }
+func (noStore) CheckBreaker(engine.BreakerSpec) error        { return nil }
+func (noStore) Allowance(engine.BudgetSpec) engine.Allowance { return nil }
+func (noStore) Quorum(engine.BreakerSpec) engine.Quorum      { return nil }
 
 // refused lints text as a file and looks for the code.
 func (p *docPage) refused(t *testing.T, b *docBlock, file, text, code string, fragment bool) {

@@ -61,6 +61,7 @@ var mayImport = map[string][]string{
 	"contrib/redresspgx":   {".", "engine", "redresssql", "github.com/jackc/pgx/v5"},
 	"contrib/sqltest":      {},
 	"contrib/redressaws":   {".", "github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"},
+	"contrib/redressfleet": {".", "engine", "github.com/redis/go-redis/v9"},
 	"contrib/redressredis": {".", "github.com/redis/go-redis/v9"},
 	"contrib/redressnats":  {".", "engine", "internal/recorded", "github.com/nats-io/nats.go"},
 	"contrib/redressotel":  {".", "engine", "internal/telemetry", "go.opentelemetry.io/otel"},

@@ -200,7 +200,7 @@ func (b *Breaker) RetryIn(now time.Time) time.Duration {
 	if b.circuit.state != Open {
 		return 0
 	}
-	return max(b.circuit.spec.RecoveryTimeout-(b.circuit.epoch.at(now)-b.circuit.opened), 0)
+	return max(b.circuit.recovery-(b.circuit.epoch.at(now)-b.circuit.opened), 0)
 }
 
 // admit asks for a place. The ticket of an admitted call must be given to settle,

@@ -216,15 +216,15 @@ func TestAFleetInTroubleOverspendsByNoMoreThanItsBudget(t *testing.T) {
 	}
 	for name, trouble := range troubles {
 		t.Run(name, func(t *testing.T) {
-			const instances, limit = 100, 400
+			const instances, limit = 60, 240
 			w := newWorld(t, instances)
 			var made ledger
 			spend := w.spending(limit, 0.5, &made)
 			run := func(d time.Duration) { w.run(d, spend) }
-			run(minutes(2))
+			run(minutes(1.5))
 			trouble(w, run)
 			healed := w.now
-			run(minutes(4))
+			run(minutes(3))
 			if most := made.most(window); most > 2*limit {
 				t.Errorf("%d retries in some minute, want at most %d", most, 2*limit)
 			}
