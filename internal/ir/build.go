@@ -140,6 +140,9 @@ func (b *builder) breaker(written *Breaker) (*engine.Breaker, error) {
 		spec.ClassThresholds[t.Class] = t.Calls
 	}
 	if written.Fleet && b.opts.Fleet != nil {
+		if err := b.opts.Fleet.CheckBreaker(spec); err != nil {
+			return nil, fmt.Errorf("circuit breaker %q: scope fleet cannot be had: %w", written.Name, err)
+		}
 		spec.Quorum = b.opts.Fleet.Quorum(spec)
 	}
 	made, err := engine.NewBreaker(spec)
@@ -156,6 +159,9 @@ func (b *builder) budget(written *Budget) (*engine.Budget, error) {
 	}
 	spec := engine.BudgetSpec{Name: written.Name, MaxRetries: written.MaxRetries, Window: written.Window}
 	if written.Fleet && b.opts.Fleet != nil {
+		if err := b.opts.Fleet.CheckBudget(spec); err != nil {
+			return nil, fmt.Errorf("budget %q: scope fleet cannot be had: %w", written.Name, err)
+		}
 		spec.Allowance = b.opts.Fleet.Allowance(spec)
 	}
 	made, err := engine.NewBudget(spec)

@@ -339,11 +339,20 @@ func (d *decoder) breaker() *Breaker {
 		ProbeTimeout:     d.duration(),
 		TripOn:           list(d, d.class),
 		ClassThresholds:  list(d, func() Threshold { return Threshold{Class: d.class(), Calls: d.whole()} }),
+		Fleet:            d.flag(),
 	}
 }
 
 func (d *decoder) budget() *Budget {
-	return &Budget{Name: d.text(), MaxRetries: d.whole(), Window: d.duration()}
+	return &Budget{Name: d.text(), MaxRetries: d.whole(), Window: d.duration(), Fleet: d.flag()}
+}
+
+func (d *decoder) flag() bool {
+	n := d.whole()
+	if n > 1 {
+		d.fail("a flag is neither 0 nor 1")
+	}
+	return n == 1
 }
 
 func (d *decoder) rule() *sizedRule {

@@ -251,6 +251,7 @@ func (e *encoder) breaker(b *buffer, x *Breaker) {
 		body.byte(byte(t.Class))
 		body.count(t.Calls)
 	}
+	body.flag(x.Fleet)
 }
 
 // budget writes the budget's number plus one, 0 for none.
@@ -265,6 +266,16 @@ func (e *encoder) budget(b *buffer, x *Budget) {
 		e.text(&e.bodies.budgets, x.Name)
 		e.bodies.budgets.count(x.MaxRetries)
 		e.bodies.budgets.duration(x.Window)
+		e.bodies.budgets.flag(x.Fleet)
+	}
+}
+
+// flag writes 1 or 0.
+func (b *buffer) flag(on bool) {
+	if on {
+		b.count(1)
+	} else {
+		b.count(0)
 	}
 }
 
