@@ -699,3 +699,29 @@ func ExampleFuture_Cancel() {
 	// Output:
 	// CANCELED
 }
+
+// A set whose budgets or breakers are a fleet's says so, and loads with the store that
+// the fleet shares: contrib/redressfleet joins one in Redis.
+func ExampleWithFleet() {
+	document := []byte(`
+apiVersion: redress/v1
+kind: Budget
+name: payments
+scope: fleet
+max_retries: 600
+window: 60s
+---
+apiVersion: redress/v1
+kind: Policy
+name: payments-api
+classify: [{use: std.http}]
+retry: {budget: payments}
+`)
+	_, err := redress.Parse("payments.yaml", document)
+	fmt.Println("alone:", err != nil)
+	_, err = redress.Parse("payments.yaml", document, redress.WithFleet(noStore{}))
+	fmt.Println("with a fleet:", err)
+	// Output:
+	// alone: true
+	// with a fleet: <nil>
+}
