@@ -60,6 +60,7 @@ var mayImport = map[string][]string{
 	"contrib/redressgrpc":  {".", "engine", "google.golang.org/grpc", "google.golang.org/genproto/googleapis/rpc", "google.golang.org/protobuf"},
 	"contrib/redresspgx":   {".", "engine", "redresssql", "github.com/jackc/pgx/v5"},
 	"contrib/sqltest":      {},
+	"contrib/redressamqp":  {".", "engine", "internal/recorded", "github.com/rabbitmq/amqp091-go"},
 	"contrib/redressaws":   {".", "github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"},
 	"contrib/redressfleet": {".", "engine", "github.com/redis/go-redis/v9"},
 	"contrib/redressredis": {".", "github.com/redis/go-redis/v9"},
