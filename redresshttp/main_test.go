@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -162,7 +161,6 @@ func statuses(list ...int) http.HandlerFunc {
 type body struct {
 	io.Reader
 	reads, closes atomic.Int64
-	mu            sync.Mutex
 }
 
 func newBody(text string) *body { return &body{Reader: strings.NewReader(text)} }
