@@ -14,11 +14,59 @@ import (
 	"github.com/redress-policy/redress/dsl"
 )
 
-// fix applies the first fix of each finding that has one, as far as they do not
-// overlap, or shows what would change.
-func (c *Command) fix(o *outcome, show bool) error {
-	edits := map[*dsl.Source][]dsl.Edit{}
-	fixed := 0
+// maxRounds bounds how often files are looked at again after they were mended: what
+// hides behind one mistake comes to light with the next look.
+const maxRounds = 10
+
+// fix mends the files until nothing that can be mended is left, and returns what is
+// found then. again looks at the files anew.
+func (c *Command) fix(o *outcome, again func() (*outcome, error)) (*outcome, error) {
+	mended := 0
+	for range maxRounds {
+		edits, fixed := o.fixes()
+		if fixed == 0 {
+			break
+		}
+		for _, source := range o.sources {
+			if len(edits[source]) == 0 {
+				continue
+			}
+			if strings.HasPrefix(source.Name, "<") {
+				return nil, usagef("--fix cannot change standard input; use --diff")
+			}
+			if err := replaceFile(filepath.FromSlash(source.Name), apply(source.Bytes, edits[source])); err != nil {
+				return nil, err
+			}
+		}
+		mended += fixed
+		var err error
+		if o, err = again(); err != nil {
+			return nil, err
+		}
+	}
+	fmt.Fprintf(c.Stderr, "%s mended, %d left\n", count(mended, "finding"), len(o.found))
+	return o, nil
+}
+
+// showFixes shows what a first round of fix would change.
+func (c *Command) showFixes(o *outcome) error {
+	edits, fixed := o.fixes()
+	for _, source := range o.sources {
+		if list := edits[source]; len(list) > 0 {
+			fmt.Fprint(c.Stdout, unified(source.Name, source.Bytes, apply(source.Bytes, list)))
+		}
+	}
+	fmt.Fprintf(c.Stderr, "%s can be mended, %d cannot\n", count(fixed, "finding"), len(o.found)-fixed)
+	if o.fails() {
+		return errFindings
+	}
+	return nil
+}
+
+// fixes collects the first fix of each finding that has one, as far as they do not
+// overlap.
+func (o *outcome) fixes() (edits map[*dsl.Source][]dsl.Edit, fixed int) {
+	edits = map[*dsl.Source][]dsl.Edit{}
 	for _, d := range o.found {
 		if len(d.Fixes) == 0 {
 			continue
@@ -28,35 +76,12 @@ func (c *Command) fix(o *outcome, show bool) error {
 			fixed++
 		}
 	}
-	for _, source := range o.sources {
-		list := edits[source]
-		if len(list) == 0 {
-			continue
-		}
-		text := apply(source.Bytes, list)
-		if show {
-			fmt.Fprint(c.Stdout, unified(source.Name, source.Bytes, text))
-			continue
-		}
-		if strings.HasPrefix(source.Name, "<") {
-			return usagef("--fix cannot change standard input; use --diff")
-		}
-		if err := replaceFile(filepath.FromSlash(source.Name), text); err != nil {
-			return err
-		}
-	}
-	left := len(o.found) - fixed
-	if show {
-		fmt.Fprintf(c.Stderr, "%s can be mended, %d cannot\n", count(fixed, "finding"), left)
-	} else {
-		fmt.Fprintf(c.Stderr, "%s mended, %d left\n", count(fixed, "finding"), left)
-	}
-	for _, d := range o.found {
-		if d.Severity <= o.threshold && (show || len(d.Fixes) == 0) {
-			return errFindings
-		}
-	}
-	return nil
+	return edits, fixed
+}
+
+// fails reports whether something was found for which the exit code is 1.
+func (o *outcome) fails() bool {
+	return slices.ContainsFunc(o.found, func(d dsl.Diagnostic) bool { return d.Severity <= o.threshold })
 }
 
 // addEdits adds a fix to those taken, unless it overlaps them.

@@ -33,7 +33,7 @@ func readPaths(paths []string, allowEmpty bool) ([]sourceSet, error) {
 		if !info.IsDir() {
 			source, err := dsl.ReadFile(os.DirFS(filepath.Dir(path)), filepath.Base(path))
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", path, plain(err))
+				return nil, fmt.Errorf("%s: %w", path, cause(err))
 			}
 			files.sources = append(files.sources, rename(source, filepath.ToSlash(path)))
 			continue
@@ -66,6 +66,15 @@ func plain(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
 		return fmt.Errorf("%s: %w", path.Path, path.Err)
+	}
+	return err
+}
+
+// cause is what went wrong with a file, without its name.
+func cause(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
 	}
 	return err
 }

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/internal/report"
@@ -25,11 +24,11 @@ func (c *Command) lint(args []string) error {
 	baseline := flags.String("baseline", "", "a `FILE` of findings that are known and not reported; redress-lint baseline writes it")
 	color := c.colorFlag(flags)
 	paths, err := c.parse(flags, args)
-	if err != nil {
-		return err
+	if err == nil {
+		err = c.setColor(*color)
 	}
-	if err := c.setColor(*color); err != nil {
-		return err
+	if err != nil {
+		return c.refused(args, err)
 	}
 	sinks, err := c.outputs(outputs)
 	if err != nil {
@@ -41,17 +40,24 @@ func (c *Command) lint(args []string) error {
 			panic(p)
 		}
 	}()
-	o, err := c.run(&r, paths, *failOn, *baseline)
+	run := func() (*outcome, error) { return c.run(&r, paths, *failOn, *baseline) }
+	o, err := run()
+	switch {
+	case err != nil:
+	case *diff:
+		return c.showFixes(o)
+	case *fix:
+		if o, err = c.fix(o, run); err == nil && !o.fails() && len(outputs) == 0 {
+			return nil
+		}
+	}
 	if err != nil {
 		return c.failed(sinks, err)
-	}
-	if *fix || *diff {
-		return c.fix(o, *diff)
 	}
 	if err := c.write(sinks, o); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(o.found, func(d dsl.Diagnostic) bool { return d.Severity <= o.threshold }) {
+	if o.fails() {
 		return errFindings
 	}
 	return nil

@@ -3,6 +3,7 @@ package lint
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -78,6 +79,32 @@ func (c *Command) write(sinks []sink, o *outcome) error {
 // must not take it for a clean one.
 func (c *Command) failed(sinks []sink, err error) error {
 	return errors.Join(err, c.emit(machine(sinks), &report.Run{Version: Version(), Failure: err.Error(), ExitCode: ExitUsage}))
+}
+
+// refused reports arguments that make no sense to the programs that they ask to report
+// to.
+func (c *Command) refused(args []string, err error) error {
+	if errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	var outputs listFlag
+	for i, arg := range args {
+		name, value, joined := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		switch {
+		case arg == "--":
+			return err
+		case name != "output" || !strings.HasPrefix(arg, "-"):
+		case joined:
+			outputs = append(outputs, value)
+		case i+1 < len(args):
+			outputs = append(outputs, args[i+1])
+		}
+	}
+	sinks, wrong := c.outputs(outputs)
+	if wrong != nil {
+		return err
+	}
+	return c.failed(sinks, err)
 }
 
 // machine are the sinks that programs read.
