@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -17,7 +18,8 @@ type Difference struct {
 }
 
 // Differences finds what two lists of rules decide differently: for each pair of rules
-// with different classes the failures on which one decides here and the other there.
+// with different classes or names the failures on which one decides here and the other
+// there.
 // rest are the classes when no rule holds. complete is false if a search gave up.
 func Differences(oldScope, newScope Scope, old, new []interp.Condition, oldRest, newRest engine.Class) (found []Difference, complete bool) {
 	scope := oldScope
@@ -47,7 +49,7 @@ func Differences(oldScope, newScope Scope, old, new []interp.Condition, oldRest,
 			if j < len(new) {
 				d.New, d.NewClass = new[j].ID, new[j].Class
 			}
-			if d.OldClass == d.NewClass {
+			if d.OldClass == d.NewClass && d.Old == d.New {
 				continue
 			}
 			a := both.pair(i, j, len(old))
@@ -93,32 +95,59 @@ func (d Difference) CallOf() string {
 	return d.Witness.String()
 }
 
-// Grouped puts differences of the same change of class together, those that can be
-// shown first.
+// Grouped puts differences of the same change of class together, and those of rules
+// alone by their rules; in each group what can be shown best comes first.
 func Grouped(all []Difference) [][]Difference {
-	groups := map[[2]engine.Class][]Difference{}
-	for _, d := range all {
-		key := [2]engine.Class{d.OldClass, d.NewClass}
-		groups[key] = append(groups[key], d)
+	type key struct {
+		old, new         engine.Class
+		oldRule, newRule string // of changes of rules alone
 	}
-	keys := slices.SortedFunc(maps.Keys(groups), func(a, b [2]engine.Class) int {
-		if a[0] != b[0] {
-			return int(a[0]) - int(b[0])
+	groups := map[key][]Difference{}
+	for _, d := range all {
+		k := key{old: d.OldClass, new: d.NewClass}
+		if d.OldClass == d.NewClass {
+			k.oldRule, k.newRule = d.Old, d.New
 		}
-		return int(a[1]) - int(b[1])
+		groups[k] = append(groups[k], d)
+	}
+	keys := slices.SortedFunc(maps.Keys(groups), func(a, b key) int {
+		return cmp.Or(cmp.Compare(a.old, b.old), cmp.Compare(a.new, b.new), cmp.Compare(a.oldRule, b.oldRule), cmp.Compare(a.newRule, b.newRule))
 	})
 	var list [][]Difference
 	for _, k := range keys {
-		slices.SortStableFunc(groups[k], func(a, b Difference) int {
-			switch {
-			case (a.Witness != nil) == (b.Witness != nil):
-				return 0
-			case a.Witness != nil:
-				return -1
-			}
-			return 1
-		})
+		slices.SortStableFunc(groups[k], func(a, b Difference) int { return a.Witness.rarity() - b.Witness.rarity() })
 		list = append(list, groups[k])
 	}
 	return list
+}
+
+// rarity orders failures by how likely they are met: those without a marker first, and
+// those that cannot be shown last.
+func (w *Witness) rarity() int {
+	switch {
+	case w == nil:
+		return 1000
+	case w.Input.Failure.Marker != engine.NoClass:
+		return 100 + len(w.fields)
+	}
+	return len(w.fields)
+}
+
+// ExampleOf returns a failure that comes to a class, nil if none is found.
+func ExampleOf(scope Scope, rules []interp.Condition, class, rest engine.Class) (best *Witness) {
+	l := NewList(scope, rules)
+	take := func(a Answer) {
+		if a.Witness.rarity() < best.rarity() {
+			best = a.Witness
+		}
+	}
+	for i, r := range rules {
+		if r.Class == class {
+			take(l.Decides(i))
+		}
+	}
+	if best == nil && rest == class {
+		take(l.Uncovered())
+	}
+	return best
 }

@@ -44,6 +44,8 @@ func TestExitCodesAreAContract(t *testing.T) {
 	failing := write("failing/policy.yaml", strings.Replace(goodPolicy, "rule: gone}", "rule: default}", 1))
 	untested := write("untested/policy.yaml", strings.Split(goodPolicy, "---")[0])
 	jittery := write("jittery/policy.yaml", "apiVersion: redress/v1\nkind: Policy\nname: jittery\nclassify:\n  - {id: gone, when: err.status == 410, class: PERMANENT}\n  - use: std.http\nretry: {strategy: {linear: {max: 5s}}}\n")
+	renamed := write("renamed/policy.yaml", strings.ReplaceAll(goodPolicy, "gone, when", "went, when"))
+	moved := write("moved/policy.yaml", strings.ReplaceAll(goodPolicy, "class: PERMANENT", "class: TRANSIENT"))
 	unformatted := write("unformatted/policy.yaml", "kind: Policy\napiVersion: redress/v1\nclassify: [{use: std.http}]\nname: u\n")
 	brokenConfig := write("config.yaml", "fail_on: fatal\n")
 	environment := write("environment.yaml", "apiVersion: redress/v1\nkind: Environment\nname: e\npolicies: {goood: {rate: 1}}\n")
@@ -126,6 +128,8 @@ func TestExitCodesAreAContract(t *testing.T) {
 		{"envelope of a cycle", []string{"envelope", cycle}, 0, "they lead back to a, so that attempts multiply without end", ""},
 		{"envelope of an unknown policy", []string{"envelope", "--policy=x", good}, 2, "", "no policy"},
 		{"no difference", []string{"diff", good, good}, 0, "no failure is handled differently", ""},
+		{"another rule", []string{"diff", good, renamed}, 1, "good: PERMANENT (gone) -> PERMANENT (went)\n  for example {status: 410}\n", ""},
+		{"the plainest failure", []string{"diff", good, moved}, 1, "for example {status: 410}\n", ""},
 		{"a difference", []string{"diff", good, jittery}, 1, "good", ""},
 		{"rules", []string{"rules"}, 0, "RD303", ""},
 		{"a rule", []string{"rules", "no-jitter"}, 0, "**Why.**", ""},

@@ -16,7 +16,7 @@ import (
 // A change is one thing that two versions of a policy do differently.
 type change struct {
 	Policy  string `json:"policy"`
-	What    string `json:"what"` // "policy", "class", "result", "response" or "envelope"
+	What    string `json:"what"` // "policy", "class", "rule", "result", "response" or "envelope"
 	Old     string `json:"old"`
 	New     string `json:"new"`
 	OldRule string `json:"old_rule,omitempty"`
@@ -95,6 +95,9 @@ func compare(name string, old, new *interp.Policy) []change {
 		for _, group := range analysis.Grouped(found) {
 			d := group[0]
 			one := change{Policy: name, What: l.what, Old: className(d.OldClass), New: className(d.NewClass), OldRule: d.Old, NewRule: d.New}
+			if one.What == "class" && d.OldClass == d.NewClass {
+				one.What = "rule"
+			}
 			if d.Witness != nil {
 				one.Witness = d.Witness.String()
 			} else if group[0].Old == engine.RuleDefault || group[0].New == engine.RuleDefault {
@@ -106,7 +109,7 @@ func compare(name string, old, new *interp.Policy) []change {
 			changes = append(changes, change{Policy: name, What: l.what, Old: "not compared to the end", New: "too many cases"})
 		}
 	}
-	return append(changes, compareEnvelopes(name, analysis.EnvelopeOf(old), analysis.EnvelopeOf(new))...)
+	return append(changes, compareEnvelopes(name, old, new)...)
 }
 
 func className(c engine.Class) string {
@@ -116,7 +119,8 @@ func className(c engine.Class) string {
 	return c.String()
 }
 
-func compareEnvelopes(name string, old, new *analysis.Envelope) []change {
+func compareEnvelopes(name string, oldPolicy, newPolicy *interp.Policy) []change {
+	old, new := analysis.EnvelopeOf(oldPolicy), analysis.EnvelopeOf(newPolicy)
 	var changes []change
 	add := func(what, a, b string) {
 		if a != b {
@@ -128,7 +132,13 @@ func compareEnvelopes(name string, old, new *analysis.Envelope) []change {
 	add("envelope", fmt.Sprintf("an attempt takes at most %v", old.AttemptTimeout), fmt.Sprintf("an attempt takes at most %v", new.AttemptTimeout))
 	for i := range old.Classes {
 		a, b := old.Classes[i], new.Classes[i]
-		add("response", responseTo(a), responseTo(b))
+		before := len(changes)
+		if add("response", responseTo(a), responseTo(b)); len(changes) == before {
+			continue
+		}
+		if w := analysis.ExampleOf(analysis.ScopeOf(newPolicy, nil), newPolicy.Classify(), b.Class, newPolicy.Spec().DefaultClass); w != nil {
+			changes[before].Witness = w.String()
+		}
 	}
 	return changes
 }
