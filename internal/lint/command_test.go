@@ -44,7 +44,7 @@ func TestExitCodesAreAContract(t *testing.T) {
 	failing := write("failing/policy.yaml", strings.Replace(goodPolicy, "rule: gone}", "rule: default}", 1))
 	untested := write("untested/policy.yaml", strings.Split(goodPolicy, "---")[0])
 	jittery := write("jittery/policy.yaml", "apiVersion: redress/v1\nkind: Policy\nname: jittery\nclassify:\n  - {id: gone, when: err.status == 410, class: PERMANENT}\n  - use: std.http\nretry: {strategy: {linear: {max: 5s}}}\n")
-	renamed := write("renamed/policy.yaml", strings.ReplaceAll(goodPolicy, "gone, when", "went, when"))
+	renamed := write("renamed/policy.yaml", strings.NewReplacer("id: gone", "id: went", "rule: gone", "rule: went").Replace(goodPolicy))
 	moved := write("moved/policy.yaml", strings.ReplaceAll(goodPolicy, "class: PERMANENT", "class: TRANSIENT"))
 	unformatted := write("unformatted/policy.yaml", "kind: Policy\napiVersion: redress/v1\nclassify: [{use: std.http}]\nname: u\n")
 	brokenConfig := write("config.yaml", "fail_on: fatal\n")
