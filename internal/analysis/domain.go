@@ -91,6 +91,7 @@ type space struct {
 	tables  map[int][][]outcome // of the atoms that read a dimension
 	grouped map[int][]int       // of cases that differ, by dimension; made when asked for
 	texts   map[string]madeText // strings that were looked for already
+	spent   int                 // on them, in runes
 	implied map[[2]int]bool     // whether one exists implies another, by dimension
 }
 

@@ -390,12 +390,17 @@ type question struct {
 	answer bool
 }
 
-// maxStates bounds the states that are looked at for one text.
-const maxStates = 2000
+// maxEffort bounds the runes that machines read in the search for one text, and
+// maxEfforts in all searches of a space, so that no policy takes long.
+const (
+	maxEffort  = 10_000
+	maxEfforts = 60_000
+)
 
-// textFor looks for a shortest text of which every question is answered as wanted. It
-// is proven that there is none if known.
-func textFor(questions []question) (text string, ok, known bool) {
+// textFor looks for a shortest text of which every question is answered as wanted, with
+// an effort that it adds to spent. It is proven that there is none if known.
+func textFor(questions []question, spent *int) (text string, ok, known bool) {
+	limit := min(*spent+maxEffort, maxEfforts)
 	alphabet := alphabetOf(questions)
 	type visit struct {
 		states []string
@@ -418,7 +423,7 @@ func textFor(questions []question) (text string, ok, known bool) {
 			slices.Reverse(runes)
 			return string(runes), true, true
 		}
-		if len(visits) > maxStates {
+		if *spent += len(alphabet) * len(questions); *spent > limit {
 			return "", false, false
 		}
 		for _, r := range alphabet {

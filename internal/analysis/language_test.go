@@ -33,7 +33,7 @@ func TestTextsAreFoundOrProvenAbsent(t *testing.T) {
 		fits := func(text string) bool {
 			return !slices.ContainsFunc(asks, func(ask func(string) bool) bool { return !ask(text) })
 		}
-		text, ok, known := textFor(questions)
+		text, ok, known := textFor(questions, new(int))
 		switch {
 		case ok && !fits(text):
 			t.Errorf("%q is no text for %q, %v", text, spelled, questions)

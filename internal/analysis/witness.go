@@ -314,7 +314,7 @@ func (s *space) otherText(d int, assigned []int) madeText {
 		return made
 	}
 	if made.text, made.ok = s.likelyText(d, assigned); !made.ok && len(questions) > 0 {
-		text, ok, known := textFor(append(questions, question{s.literalsOf(d), false}))
+		text, ok, known := textFor(append(questions, question{s.literalsOf(d), false}), &s.spent)
 		made = madeText{text, ok && s.fits(text, d, assigned), known && !ok}
 	}
 	if s.texts == nil {
