@@ -401,6 +401,9 @@ const (
 // an effort that it adds to spent. It is proven that there is none if known.
 func textFor(questions []question, spent *int) (text string, ok, known bool) {
 	limit := min(*spent+maxEffort, maxEfforts)
+	if *spent >= limit {
+		return "", false, false
+	}
 	alphabet := alphabetOf(questions)
 	type visit struct {
 		states []string

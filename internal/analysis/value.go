@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -324,13 +325,36 @@ func applyText(name, a string, args []any) any {
 	case "+":
 		return a + b
 	case "matches":
-		re, err := regexp.Compile(b)
-		if err != nil {
+		re := compiled(b)
+		if re == nil {
 			return errs{}
 		}
 		return re.MatchString(a)
 	}
 	return unknown{}
+}
+
+// patterns are those that were compiled last, nil for what is none.
+var patterns struct {
+	sync.Mutex
+	byText map[string]*regexp.Regexp
+}
+
+// maxPatterns bounds the patterns that are kept.
+const maxPatterns = 500
+
+// compiled compiles a pattern; nil if it is none.
+func compiled(text string) *regexp.Regexp {
+	patterns.Lock()
+	defer patterns.Unlock()
+	re, known := patterns.byText[text]
+	if !known {
+		if re, _ = regexp.Compile(text); patterns.byText == nil || len(patterns.byText) >= maxPatterns {
+			patterns.byText = map[string]*regexp.Regexp{}
+		}
+		patterns.byText[text] = re
+	}
+	return re
 }
 
 func mapASCII(s string, from, to rune, by rune) string {
