@@ -75,8 +75,8 @@ func documentShapes() map[string]*shape {
 	rule := &shape{keys: words("id when class retry_after use")}
 	selection := &shape{keys: words("id when strategy"), values: map[string]*shape{"strategy": strategy}}
 	class := &shape{keys: words("strategy max_attempts"), values: map[string]*shape{"strategy": strategy}}
-	budget := &shape{keys: words("description scope max_retries window")}
-	breaker := &shape{keys: words("description scope failure_threshold window recovery_timeout probe_timeout trip_on class_thresholds")}
+	budget := &shape{keys: words("description max_retries window")}
+	breaker := &shape{keys: words("description failure_threshold window recovery_timeout probe_timeout trip_on class_thresholds")}
 	assume := &shape{keys: words("rate instances latency baseline_errors utilisation idempotent")}
 	environment := &shape{
 		keys:   words("description assume policies"),
@@ -101,13 +101,18 @@ func documentShapes() map[string]*shape {
 		values: map[string]*shape{"classify": listOf(rule), "classify_result": listOf(rule)},
 	}
 	kinds := map[string]*shape{
-		"Policy": policy, "Classifier": classifier, "Budget": budget, "CircuitBreaker": breaker,
+		"Policy": policy, "Classifier": classifier, "Budget": scoped(budget), "CircuitBreaker": scoped(breaker),
 		"PolicyTest": testShape(), "Environment": environment,
 	}
 	for name, body := range kinds {
 		kinds[name] = &shape{keys: append(words("apiVersion kind name"), body.keys...), values: body.values}
 	}
 	return kinds
+}
+
+// scoped is the shape of a document, which says whose it is before all else.
+func scoped(body *shape) *shape {
+	return &shape{keys: append(words("description scope"), body.keys[1:]...), values: body.values}
 }
 
 // strategyShape is that of a mapping with the name of a strategy as its key.
