@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"gopkg.in/yaml.v3"
+
 	"github.com/redress-policy/redress/internal/lint"
 )
 
@@ -56,6 +58,27 @@ func BenchmarkLint(b *testing.B) {
 	}
 	b.ReportMetric(float64(files*lines*b.N)/b.Elapsed().Seconds(), "lines/s")
 	b.ReportMetric(float64(files*lines*b.N)/(processorTime(syscall.RUSAGE_SELF)-start).Seconds(), "lines/cpu-s")
+}
+
+// BenchmarkLintNodes reads the same files as nodes of YAML and does nothing with them.
+func BenchmarkLintNodes(b *testing.B) {
+	const files = 1000
+	dir := policyFolder(b, files)
+	for b.Loop() {
+		for i := range files {
+			text, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("p%04d.yaml", i)))
+			if err != nil {
+				b.Fatal(err)
+			}
+			for decoder := yaml.NewDecoder(bytes.NewReader(text)); err == nil; {
+				err = decoder.Decode(new(yaml.Node))
+			}
+			if err != io.EOF {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(files*lines*b.N)/b.Elapsed().Seconds(), "lines/s")
 }
 
 // BenchmarkMemory runs the program on folders of different size: MB is the most that it
@@ -104,21 +127,48 @@ func processorTime(who int) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkStart runs the program on one file, beside a run that does nothing: what a
-// trivial run costs.
+// BenchmarkStart runs the program on one file, beside a run that does nothing, what a
+// trivial run costs, and beside a program that is empty.
 func BenchmarkStart(b *testing.B) {
 	dir := b.TempDir()
 	bin, policy := linter(b), filepath.Join(dir, "p.yaml")
 	if err := os.WriteFile(policy, []byte(policyFile(1)), 0o644); err != nil {
 		b.Fatal(err)
 	}
-	for name, args := range map[string][]string{"version": {"version"}, "one-file": {"--no-config", policy}} {
-		b.Run(name, func(b *testing.B) {
+	for _, one := range []struct {
+		name    string
+		program string
+		args    []string
+	}{
+		{"empty", empty(b), nil},
+		{"version", bin, []string{"version"}},
+		{"one-file", bin, []string{"--no-config", policy}},
+	} {
+		b.Run(one.name, func(b *testing.B) {
 			for b.Loop() {
-				if out, err := exec.Command(bin, args...).CombinedOutput(); err != nil {
-					b.Fatalf("%v\n%s", err, out)
+				for range runsOfStart {
+					if out, err := exec.Command(one.program, one.args...).CombinedOutput(); err != nil {
+						b.Fatalf("%v\n%s", err, out)
+					}
 				}
 			}
+			b.ReportMetric(b.Elapsed().Seconds()*1000/float64(b.N*runsOfStart), "ms/start")
 		})
 	}
+}
+
+// runsOfStart is how often a program is started in one operation: one start says little.
+const runsOfStart = 10
+
+// empty builds a program that does nothing at all.
+func empty(b *testing.B) string {
+	dir := b.TempDir()
+	source, bin := filepath.Join(dir, "main.go"), filepath.Join(dir, "empty")
+	if err := os.WriteFile(source, []byte("package main\n\nfunc main() {}\n"), 0o644); err != nil {
+		b.Fatal(err)
+	}
+	if out, err := exec.Command("go", "build", "-o", bin, source).CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	return bin
 }

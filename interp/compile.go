@@ -123,6 +123,7 @@ type Compiler struct {
 	opts    Options
 	mu      sync.Mutex
 	library map[*dsl.Document]compiledPack
+	known   knownPrograms
 }
 
 type compiledPack struct {
@@ -213,7 +214,7 @@ func (c *setCompiler) policy(doc *dsl.Document) *Policy {
 	}
 	p.lists()
 	uses := []*dsl.Document{doc}
-	exprs, err := newCompiler(written.Attributes, written.Vars)
+	exprs, err := c.expressions(written.Attributes, written.Vars)
 	if err != nil {
 		c.report(doc.Name.Range, dsl.CodeInvalidExpr, "", "%v", err)
 		return p

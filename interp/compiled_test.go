@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -635,4 +637,48 @@ func oneAfterAnother(rules []*rule, in *engine.Input) (v engine.Verdict) {
 		return v
 	}
 	return v
+}
+
+// TestOnlyTheseOfTheCorpusRunOnCELGo: of the packs none, of the examples of the language
+// one that shows what is rare.
+func TestOnlyTheseOfTheCorpusRunOnCELGo(t *testing.T) {
+	var sources []*dsl.Source
+	for _, pattern := range []string{"packs/*.yaml", "../testdata/policies/ok/*.yaml", "../testdata/scenarios/*.yaml", "../examples/*/*.yaml"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sources = append(sources, dsl.NewSource(file, text))
+		}
+	}
+	policies, got := 0, []string{}
+	for _, source := range sources {
+		set, _ := dsl.ParseSet([]*dsl.Source{source})
+		program, _ := Compile(set, Options{})
+		for _, p := range program.Policies() {
+			policies++
+			for _, f := range p.Fallbacks() {
+				got = append(got, f.Policy+"/"+f.Rule+": "+f.Text)
+			}
+		}
+	}
+	for _, name := range Packs() {
+		for _, f := range usingPackIn(name).Fallbacks() {
+			got = append(got, name+"/"+f.Rule+": "+f.Text)
+		}
+	}
+	if want := []string{"expressions/number-of-causes: err.causes[0].code"}; !slices.Equal(got, want) || policies < 30 {
+		t.Errorf("of %d policies run on cel-go: %q, want %q", policies, got, want)
+	}
+}
+
+// usingPackIn is a policy that has nothing but what a pack has for errors or results.
+func usingPackIn(pack string) *Policy {
+	program, _ := compileText(header+"classify:\n  - use: "+pack+"\n", Options{})
+	return program.Policy("p")
 }

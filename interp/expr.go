@@ -78,6 +78,7 @@ type compiler struct {
 	failed   map[string]bool      // vars that are wrong and were reported
 	untyped  map[string]bool      // attributes that are
 	found    dsl.Diagnostics
+	known    *knownPrograms // of all compilers with the same environment; nil if it is this one's own
 }
 
 func newCompiler(attributes []dsl.Attribute, vars []dsl.Var) (*compiler, error) {
@@ -143,6 +144,10 @@ var (
 // compile checks and plans an expression; nil if it is wrong, which is then reported.
 // x is the var that the expression defines, nil elsewhere.
 func (c *compiler) compile(e dsl.Expr, at site, w *want, x *variable) (p *program) {
+	if known := c.known.find(e.Text, at, w); known != nil {
+		return known.at(e)
+	}
+	before := len(c.found)
 	s := &scope{compiler: c, expr: e, site: at, variable: x}
 	defer func() {
 		if recover() != nil { // of the CEL library, which has panicked on odd input before
@@ -174,6 +179,9 @@ func (c *compiler) compile(e dsl.Expr, at site, w *want, x *variable) (p *progra
 	if p = s.plan(checked); p != nil {
 		p.size = parts
 	}
+	if len(s.said) == 0 && len(c.found) == before {
+		c.known.keep(e.Text, at, w, p)
+	}
 	return p
 }
 
@@ -188,6 +196,68 @@ func (s *scope) parts(checked *cel.Ast) int {
 		}
 	}))
 	return n
+}
+
+// KnownPrograms are expressions that were compiled for one policy and are the same for
+// others: those of policies and classifiers that have no attributes and vars of their own.
+// It is safe for use by many goroutines, and nil knows nothing.
+type knownPrograms struct {
+	mu       sync.Mutex
+	programs map[programKey]*program
+}
+
+type programKey struct {
+	text string
+	site site
+	want *want
+}
+
+// maxKnown bounds what is remembered: sets are large, and their parts are let go.
+const maxKnown = 1024
+
+func (k *knownPrograms) find(text string, at site, w *want) *program {
+	if k == nil {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.programs[programKey{text, at, w}]
+}
+
+func (k *knownPrograms) keep(text string, at site, w *want, p *program) {
+	if k == nil || p == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.programs == nil || len(k.programs) >= maxKnown {
+		k.programs = map[programKey]*program{}
+	}
+	k.programs[programKey{text, at, w}] = p
+}
+
+// at is the program of the same expression in another place.
+func (p *program) at(e dsl.Expr) *program {
+	return &program{expr: e, ast: p.ast, typ: p.typ, run: p.run, trace: p.trace, vars: p.vars, attrs: p.attrs, size: p.size}
+}
+
+// plainEnv is the environment of policies and classifiers without attributes and vars.
+var plainEnv = sync.OnceValues(func() (*compiler, error) { return newCompiler(nil, nil) })
+
+// expressions returns the compiler for a document's expressions.
+func (c *setCompiler) expressions(attributes []dsl.Attribute, vars []dsl.Var) (*compiler, error) {
+	if len(attributes)+len(vars) > 0 {
+		return newCompiler(attributes, vars)
+	}
+	plain, err := plainEnv()
+	if err != nil {
+		return nil, err
+	}
+	own := *plain
+	if c.shared != nil { // built-in packs are compiled once anyway
+		own.known = &c.shared.known
+	}
+	return &own, nil
 }
 
 // A scope is one expression while it is compiled.

@@ -63,7 +63,7 @@ func (c *setCompiler) pack(name string) *pack {
 		}
 	}
 	before := len(c.found)
-	exprs, err := newCompiler(doc.Classifier.Attributes, doc.Classifier.Vars)
+	exprs, err := c.expressions(doc.Classifier.Attributes, doc.Classifier.Vars)
 	if err != nil {
 		c.report(doc.Name.Range, dsl.CodeInvalidExpr, "", "%v", err)
 		return nil

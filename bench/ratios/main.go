@@ -1,4 +1,5 @@
-// Command ratios runs the benchmarks of calls and rules and prints tables of them.
+// Command ratios runs the benchmarks of calls, rules, loading and linting and prints
+// tables of them.
 //
 //	go run ./bench/ratios
 //
@@ -29,8 +30,16 @@ const pkg = "github.com/redress-policy/redress/bench"
 // ours is the row that ratios refer to.
 const ours = "redress"
 
-// runs are what one pass consists of: benchmarks, and processors to run them on.
-var runs = [][2]string{{"^BenchmarkCalls$", "1,2"}, {"^Benchmark(Rules?|Error)$", "1"}}
+// A run is benchmarks, the processors to run them on, and for how long if that is not as
+// for the others.
+type run struct{ benchmarks, processors, benchtime string }
+
+// runs are what one pass consists of.
+var runs = []run{
+	{benchmarks: "^BenchmarkCalls$", processors: "1,2"},
+	{benchmarks: "^Benchmark(Rules?|Condition|Error)$", processors: "1"},
+	{benchmarks: "^Benchmark(Load|LoadMemory|Lint|LintNodes|Start)$", processors: "1", benchtime: "1x"},
+}
 
 func main() {
 	log.SetFlags(0)
@@ -41,8 +50,8 @@ func main() {
 	m := &measurements{samples: map[key][]sample{}}
 	for pass := range *passes {
 		for _, run := range runs {
-			log.Printf("pass %d of %d: %s", pass+1, *passes, run[0])
-			out, err := benchmark(run[0], run[1], *benchtime)
+			log.Printf("pass %d of %d: %s", pass+1, *passes, run.benchmarks)
+			out, err := benchmark(run, *benchtime)
 			if err != nil {
 				log.Fatal(err)
 			}
@@ -52,8 +61,11 @@ func main() {
 	m.print(os.Stdout)
 }
 
-func benchmark(which, processors, benchtime string) ([]byte, error) {
-	command := exec.Command("go", "test", "-run=NONE", "-bench="+which, "-cpu="+processors, "-benchtime="+benchtime, "-count=1", pkg)
+func benchmark(r run, benchtime string) ([]byte, error) {
+	if r.benchtime != "" {
+		benchtime = r.benchtime
+	}
+	command := exec.Command("go", "test", "-run=NONE", "-bench="+r.benchmarks, "-cpu="+r.processors, "-benchtime="+benchtime, "-benchmem", "-count=1", pkg)
 	command.Stderr = os.Stderr
 	out, err := command.Output()
 	if err != nil {
@@ -69,13 +81,19 @@ type key struct {
 }
 
 // A sample is what one pass says.
-type sample struct{ ns, allocs float64 }
+type sample struct {
+	ns, allocs float64
+	kept       float64 // bytes for each policy, of the benchmark that says so
+}
 
 type measurements struct {
 	machine []string
 	order   []key
 	samples map[key][]sample // by pass
 }
+
+// kept is a metric of a benchmark of memory.
+var kept = regexp.MustCompile(`\s([\d.]+) B/policy`)
 
 // line is a result as the testing package prints it. On one processor the name has no
 // suffix.
@@ -99,7 +117,11 @@ func (m *measurements) read(out []byte) {
 		if m.samples[k] == nil {
 			m.order = append(m.order, k)
 		}
-		m.samples[k] = append(m.samples[k], sample{number(found[3]), number(found[4])})
+		one := sample{ns: number(found[3]), allocs: number(found[4]), kept: math.NaN()}
+		if memory := kept.FindStringSubmatch(lines.Text()); memory != nil {
+			one.kept = number(memory[1])
+		}
+		m.samples[k] = append(m.samples[k], one)
 	}
 }
 
@@ -121,7 +143,7 @@ func (p pass) sample(k key) sample {
 	if all := p.samples[k]; p.number < len(all) {
 		return all[p.number]
 	}
-	return sample{math.NaN(), math.NaN()}
+	return sample{math.NaN(), math.NaN(), math.NaN()}
 }
 
 func (p pass) ns(name string) float64     { return p.sample(key{name, 1}).ns }
@@ -294,9 +316,10 @@ var targets = []target{
 	{"three failures: redress / failsafe-all", 1. / 8, 1. / 8, ratio(giveUp+"redress", giveUp+"failsafe-all")},
 	{"open breaker: redress / gobreaker", 0.6, 0.15, ratio(open+"redress", open+"gobreaker")},
 	{"open breaker, allocations: redress", 0, 0, allocs(open + "redress")},
-	{"one rule, equal: redress / hand", 1.3, 1.15, ratio("Rule/equal/redress", "Rule/equal/hand")},
-	{"one rule, range: redress / hand", 1.3, 1.15, ratio("Rule/range/redress", "Rule/range/hand")},
-	{"one rule, in: redress / hand", 1.3, 1.15, ratio("Rule/in/redress", "Rule/in/hand")},
+	{"one condition, equal: redress / hand", 1.3, 1.15, ratio("Condition/equal/redress", "Condition/equal/hand")},
+	{"one condition, range: redress / hand", 1.3, 1.15, ratio("Condition/range/redress", "Condition/range/hand")},
+	{"one condition, in: redress / hand", 1.3, 1.15, ratio("Condition/in/redress", "Condition/in/hand")},
+	{"one rule and its verdict, equal: redress / hand-verdict", 1.3, 1.15, ratio("Rule/equal/redress", "Rule/equal/hand-verdict")},
 	{"50 rules without regex, mixed: redress / hand", 1.5, 1, ratio(mixed+"redress", mixed+"hand")},
 	{"50 rules without regex, mixed, allocations: redress", 0, 0, allocs(mixed + "redress")},
 	{"50 rules, mixed: redress / hand", 0.15, 0.05, ratio("Rules/50rules/mixed/redress", "Rules/50rules/mixed/hand")},
@@ -304,6 +327,12 @@ var targets = []target{
 		return p.ns(mixed+"redress") / min(p.ns(mixed+"cel-map"), p.ns(mixed+"cel-activation"), p.ns(mixed+"cel-chain"))
 	}},
 	{"50 rules without regex, mixed: redress / cel-map", 1. / 50, 1. / 70, ratio(mixed+"redress", mixed+"cel-map")},
+	{"load 1,000 policies, distinct rules: redress / nodes of YAML", 4, 2.5, ratio("Load/policies/distinct/redress", "Load/policies/distinct/yaml")},
+	{"load 1,000 policies, shared rules: redress / nodes of YAML", 2, 1.3, ratio("Load/policies/shared/redress", "Load/policies/shared/yaml")},
+	{"load 1,000 policies, seconds", 1, 0.5, func(p pass) float64 { return p.ns("Load/policies/distinct/redress") / 1e9 }},
+	{"KiB kept for each policy", 8, 3, func(p pass) float64 { return p.sample(key{"LoadMemory/kept/distinct/redress", 1}).kept / 1024 }},
+	{"lint 1,000 files, distinct expressions, one processor: redress-lint / nodes of YAML", 2.5, 1.5, ratio("Lint", "LintNodes")},
+	{"lint one file / an empty program", 6, 3, ratio("Start/one-file", "Start/empty")},
 }
 
 func added(p pass, row string) float64 { return p.ns(success+row) - p.ns(success+"bare") }
