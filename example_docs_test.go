@@ -291,3 +291,57 @@ func ExampleWatch() {
 	// level=INFO msg=policy_reloaded attempt=0 elapsed=0s note="documents: 1 changed; shared state: none changed" old_revision=ded537ee0d36 new_revision=e5c5fb9acf45 from=policies changes="Policy payments-api: changed: retry.deadline"
 	// 5s
 }
+
+// A policy goes from shadow to enforcement, is switched off by an override in a layer of
+// its own, and rolled back.
+func ExampleLayers() {
+	defer inFolder()()
+	must(os.Mkdir("emergency", 0o755))
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+
+	source := redress.Layers(
+		redress.Layer{Name: "base", Source: redress.Dir("policies")},
+		redress.Layer{Name: "emergency", Source: redress.Dir("emergency")})
+
+	put := func(path, text string) {
+		must(os.WriteFile(filepath.FromSlash(path), []byte("apiVersion: redress/v1\n"+text), 0o644))
+	}
+	payments := func(more string) {
+		put("policies/payments-api.yaml", "kind: Policy\nname: payments-api\nclassify: [{use: std.http}]\n"+more)
+	}
+	payments("mode: shadow\n")
+	set, err := redress.Watch(ctx, source, redress.WithPolicyObserver(redress.ObserverFunc(func(_ context.Context, e redress.Event) {
+		if e.Reload != nil {
+			fmt.Println(e.Kind, e.Reload.Changes, e.Err)
+		} else if e.Note != "" && e.Decision != 0 {
+			fmt.Println(e.Class, "by", e.Rule, "-", e.Note)
+		}
+	})))
+	must(err)
+	call := func() {
+		o := redress.Execute(ctx, set.MustPolicy("payments-api"), answers(503, 0), virtualTime(), middle)
+		fmt.Println(o.Reason, o.Attempts)
+	}
+	call()
+	payments("retry: {strategy: immediate}\n")
+	must(set.Reload(ctx))
+	call()
+	put("emergency/off.yaml", "kind: Override\nname: incident-4711\npolicy: payments-api\nexpires: 2999-12-31\nset: {mode: off}\n")
+	must(set.Reload(ctx))
+	call()
+	must(os.Remove("emergency/off.yaml"))
+	payments("")
+	must(set.Reload(ctx))
+	call()
+	// Output:
+	// SERVER_ERROR by std.http/server-error - in shadow: the policy would retry in 500ms, says decorrelated_jitter
+	// MAX_ATTEMPTS_GLOBAL 1
+	// policy_reloaded [Policy payments-api: changed: mode, retry.strategy] <nil>
+	// SUCCESS 2
+	// policy_reloaded [Override incident-4711: added] <nil>
+	//  by  - the policy is off
+	// MAX_ATTEMPTS_GLOBAL 1
+	// policy_reloaded [Override incident-4711: removed Policy payments-api: changed: retry.strategy] <nil>
+	// SUCCESS 2
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync/atomic"
+	"time"
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
@@ -117,7 +118,7 @@ func LoadBundle(data []byte, opts ...LoadOption) (*Set, error) {
 }
 
 func options(opts []LoadOption) (interp.Options, error) {
-	o := interp.Options{Fleet: noFleet{}}
+	o := interp.Options{Fleet: noFleet{}, Now: time.Now()}
 	for _, opt := range opts {
 		opt(&o)
 	}

@@ -38,7 +38,11 @@ type LiveSet struct {
 type accepted struct {
 	digest    string
 	documents documents
+	until     time.Time // when an override of it expires; zero if none will
 }
+
+// over reports whether an override has expired meanwhile.
+func (a accepted) over(now time.Time) bool { return !a.until.IsZero() && !now.Before(a.until) }
 
 // A Status says how a live set and its source are.
 type Status struct {
@@ -199,7 +203,7 @@ func (s *LiveSet) refresh(ctx context.Context) (*Event, error) {
 	s.note(func(status *Status) { status.Checked = now })
 	digest := snapshot.digest()
 	switch {
-	case err == nil && digest == s.accepted.digest:
+	case err == nil && digest == s.accepted.digest && !s.accepted.over(now):
 		s.refused = ""
 		s.note(func(status *Status) { status.Err = nil })
 		return nil, nil
@@ -241,7 +245,9 @@ func (s *LiveSet) accept(snapshot Snapshot, digest string, now time.Time) (*Even
 	if len(sources) == 0 {
 		return nil, load.ErrNoFiles
 	}
-	loaded := load.Sources(sources, s.options.load)
+	options := s.options.load
+	options.Now = now
+	loaded := load.Sources(sources, options)
 	if err := loaded.Diagnostics.Err(); err != nil {
 		return nil, err
 	}
@@ -256,7 +262,7 @@ func (s *LiveSet) accept(snapshot Snapshot, digest string, now time.Time) (*Even
 	}
 	s.Set.view.Store(&view{catalog.New(handles), loaded.Diagnostics})
 	before := s.accepted
-	s.accepted, s.refused = accepted{digest, documentsOf(loaded.Set)}, ""
+	s.accepted, s.refused = accepted{digest, documentsOf(loaded.Set, now), nextExpiry(loaded.Set, now)}, ""
 	s.note(func(status *Status) {
 		status.Revision, status.Loaded, status.Err = digest, now, nil
 		status.From, status.Version, status.By = snapshot.From, snapshot.Version, snapshot.By
@@ -317,10 +323,22 @@ func (s *LiveSet) tell(ctx context.Context, e *Event) {
 // written.
 type documents map[dsl.Reference]any
 
-func documentsOf(set *dsl.Set) documents {
+// nextExpiry is when the first of the overrides in force expires.
+func nextExpiry(set *dsl.Set, now time.Time) (next time.Time) {
+	for doc := range set.All() {
+		if o := doc.Override; o != nil && !interp.Expired(o, now) && (next.IsZero() || o.Expires.V.Before(next)) {
+			next = o.Expires.V
+		}
+	}
+	return next
+}
+
+// documentsOf leaves out tests, and overrides that no longer count.
+func documentsOf(set *dsl.Set, now time.Time) documents {
 	all := documents{}
 	for doc := range set.All() {
-		if doc.Test == nil && doc.Name.Set {
+		expired := doc.Override != nil && interp.Expired(doc.Override, now)
+		if doc.Test == nil && doc.Name.Set && !expired {
 			all[dsl.Reference{Kind: doc.Kind.V, Name: doc.Name.V}] = doc.JSON()
 		}
 	}

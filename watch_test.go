@@ -553,3 +553,38 @@ func TestAReloadTellsWhatBecameOfSharedState(t *testing.T) {
 		t.Errorf("changes %s, want %s", got, want)
 	}
 }
+
+// TestAnOverrideCountsUntilItExpires also when the source stays the same.
+func TestAnOverrideCountsUntilItExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // which begins in 2000
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		source, told := &scripted{}, &heard{}
+		source.set("p.yaml", policyOf("p", 3))
+		source.set("now.yaml", "apiVersion: redress/v1\nkind: Override\nname: incident\npolicy: p\nexpires: 2000-01-01\nset: {mode: off}\n")
+		set, err := redress.Watch(ctx, source, redress.Every(time.Minute), redress.WithPolicyObserver(told))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := set.MustPolicy("p")
+		overridden := p.Revision()
+		if got := attempts(t, p); got != 1 {
+			t.Errorf("%d attempts while it is off, want 1", got)
+		}
+		time.Sleep(24*time.Hour + time.Minute)
+		synctest.Wait()
+		if got := attempts(t, p); got != 3 {
+			t.Errorf("%d attempts afterwards, want 3", got)
+		}
+		if got, want := told.take(), "policy_reloaded [Override incident: removed]"; got != want {
+			t.Errorf("told %s, want %s", got, want)
+		}
+		if p.Revision() == overridden {
+			t.Error("the revision is the same")
+		}
+		source.set("more.yaml", "apiVersion: redress/v1\nkind: Override\nname: a\npolicy: p\nexpires: 2001-01-01\nset: {max_attempts: 2}\n---\napiVersion: redress/v1\nkind: Override\nname: b\npolicy: p\nexpires: 2001-01-01\nset: {mode: shadow}\n")
+		if err := set.Reload(ctx); err == nil || !strings.Contains(err.Error(), `policy "p" is overridden twice`) {
+			t.Errorf("two at a time: %v", err)
+		}
+	})
+}

@@ -64,6 +64,7 @@ var (
 	CodeNeverRetried    = Code{"RD316", "settings-of-unretried-class"}
 	CodeCallCycle       = Code{"RD317", "call-cycle"}
 	CodeNoStrategy      = Code{"RD318", "class-without-strategy"}
+	CodeExpiredOverride = Code{"RD319", "expired-override"}
 	CodeCallerErrors    = Code{"RD401", "breaker-counts-caller-errors"}
 	CodeCannotTrip      = Code{"RD402", "breaker-cannot-trip"}
 	CodeFalseTrips      = Code{"RD403", "breaker-trips-falsely"}

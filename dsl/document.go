@@ -33,7 +33,7 @@ type Document struct {
 	Source     *Source
 	Range      Range // from the first key to the end of the last value
 	APIVersion Value[string]
-	Kind       Value[string] // "Policy", "Classifier", "Budget", "CircuitBreaker", "PolicyTest", "Environment"
+	Kind       Value[string] // "Policy", "Classifier", "Budget", "CircuitBreaker", "PolicyTest", "Environment", "Override"
 	Name       Value[string] // optional for PolicyTest
 
 	Policy     *Policy
@@ -43,6 +43,7 @@ type Document struct {
 	Test       *PolicyTest
 
 	Environment *Environment
+	Override    *Override
 
 	root *node
 }
@@ -51,6 +52,7 @@ type Document struct {
 type Policy struct {
 	Description Value[string]
 	Owner       Value[string]
+	Mode        Value[string] // "enforce", "shadow" or "off"
 	Operations  Value[[]Value[string]]
 	Calls       Value[[]Value[string]] // policies under which its operations make calls
 
@@ -97,6 +99,25 @@ type Environment struct {
 	Description Value[string]
 	Assume      Assumptions // for every policy
 	Policies    []PolicyAssumptions
+}
+
+// An Override changes a policy for a time: the body of a `kind: Override` document.
+type Override struct {
+	Description Value[string]
+	Policy      Value[string]    // whose
+	Expires     Value[time.Time] // at the end of this day, UTC, or at this time
+	Set         Overridden
+}
+
+// Overridden are the settings that an Override may change.
+type Overridden struct {
+	Range              Range
+	Set                bool
+	Mode               Value[string]
+	Deadline           Value[time.Duration]
+	AttemptTimeout     Value[time.Duration]
+	MaxAttempts        Value[int]
+	MaxUnknownAttempts Value[int]
 }
 
 // PolicyAssumptions are an environment's assumptions for one policy.

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Parse reads a source: every document in it, and everything that is wrong with
@@ -71,6 +72,9 @@ func (d *decoder) body(doc *Document, kind string) []field {
 	case "Environment":
 		doc.Environment = &Environment{}
 		return append([]field{must("name", d.name("name", &doc.Name))}, d.environment(doc.Environment)...)
+	case "Override":
+		doc.Override = &Override{}
+		return append([]field{must("name", d.name("name", &doc.Name))}, d.override(doc.Override)...)
 	}
 	return nil
 }
@@ -127,6 +131,7 @@ func (d *decoder) policy(p *Policy) []field {
 	return []field{
 		may("description", d.text("description", &p.Description)),
 		may("owner", d.text("owner", &p.Owner)),
+		may("mode", d.word("mode", &p.Mode, ModeNames())),
 		may("operations", d.words("operations", &p.Operations, "an operation", nil)),
 		may("calls", func(n *node) {
 			d.words("calls", &p.Calls, "a policy", nil)(n)
@@ -190,6 +195,45 @@ func (d *decoder) environment(e *Environment) []field {
 				e.Policies = append(e.Policies, p)
 			})
 		}),
+	}
+}
+
+func (d *decoder) override(o *Override) []field {
+	return []field{
+		may("description", d.text("description", &o.Description)),
+		must("policy", d.name("policy", &o.Policy)),
+		must("expires", d.moment("expires", &o.Expires)),
+		must("set", func(n *node) {
+			s := &o.Set
+			s.Range = n.rng
+			s.Set = d.notEmpty(n, "set") && d.mapping(n, "set",
+				may("mode", d.word("mode", &s.Mode, ModeNames())),
+				may("deadline", d.duration("deadline", &s.Deadline, positive)),
+				may("attempt_timeout", d.duration("attempt_timeout", &s.AttemptTimeout, positive)),
+				may("max_attempts", d.integer("max_attempts", &s.MaxAttempts, 1, math.MaxInt32)),
+				may("max_unknown_attempts", d.integer("max_unknown_attempts", &s.MaxUnknownAttempts, 0, math.MaxInt32)),
+			)
+		}),
+	}
+}
+
+// moment reads a date, which stands for its end in UTC, or an RFC 3339 time.
+func (d *decoder) moment(what string, v *Value[time.Time]) func(*node) {
+	return func(n *node) {
+		text, ok := d.scalar(n, what, "a date, like 2026-12-31", "!!str", "!!timestamp")
+		if !ok {
+			return
+		}
+		if day, err := time.Parse(time.DateOnly, text.value); err == nil {
+			set(v, n, day.AddDate(0, 0, 1))
+			return
+		}
+		moment, err := time.Parse(time.RFC3339, text.value)
+		if err != nil {
+			d.errorf(n.rng, CodeWrongType, "write it like 2026-12-31 or 2026-12-31T18:00:00Z", "%s is no date: %s", what, shorten(text.value))
+			return
+		}
+		set(v, n, moment)
 	}
 }
 

@@ -4,8 +4,11 @@ package dsl
 
 // DocumentKinds are the kinds of documents.
 func DocumentKinds() []string {
-	return []string{"Policy", "Classifier", "Budget", "CircuitBreaker", "PolicyTest", "Environment"}
+	return []string{"Policy", "Classifier", "Budget", "CircuitBreaker", "PolicyTest", "Environment", "Override"}
 }
+
+// ModeNames say how far a policy has its way.
+func ModeNames() []string { return []string{"enforce", "shadow", "off"} }
 
 // ClassNames are the classes of failures.
 func ClassNames() []string {

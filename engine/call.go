@@ -45,6 +45,9 @@ func Execute[T any](ctx context.Context, p *Policy, fn func(context.Context) (T,
 // run is the one loop behind every verb.
 func run[T any](c *call, fn func(context.Context) (T, error)) (v T) {
 	defer c.close()
+	if c.policy.spec.Mode != Enforce {
+		return runOnce(c, fn)
+	}
 	for again, first := c.enter(), true; again; first = false {
 		if !first {
 			discard(c, v)

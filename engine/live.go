@@ -145,7 +145,7 @@ func (l *Live) remove(fallback string) {
 			instead = *l.handles[fallback].current.Load()
 			instead.spec.Revision = fallback + "@" + instead.spec.Revision
 		} else {
-			instead.spec.MaxAttempts, instead.spec.Breaker, instead.spec.Budget = 0, nil, nil
+			instead.spec.Mode, instead.spec.MaxAttempts, instead.spec.Breaker, instead.spec.Budget = Enforce, 0, nil, nil
 		}
 		instead.spec.Name, instead.counters, instead.removed = name, was.counters, was
 		handle.current.Store(&instead)

@@ -25,6 +25,8 @@ type Spec struct {
 	Revision   string   // shown in outcomes, errors and events; any text
 	Operations []string // patterns of the operations it governs; only reported
 
+	Mode Mode // Enforce unless it says otherwise
+
 	Deadline           time.Duration // all attempts and all sleeps; 0 means 60s
 	AttemptTimeout     time.Duration // each attempt; 0 means none but the deadline
 	MaxAttempts        int           // the first call counts; 0 means 6
@@ -214,6 +216,9 @@ func (s Spec) check() error {
 	add := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
 	if s.Name == "" {
 		add("Name is empty")
+	}
+	if s.Mode >= modeCount {
+		add("Mode is %v, which is none", s.Mode)
 	}
 	if s.MaxAttempts < 0 {
 		add("MaxAttempts is %d, must be at least 1", s.MaxAttempts)

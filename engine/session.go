@@ -98,6 +98,22 @@ func (s *session) respond(in *Input, j judgement, now time.Time, u float64) deci
 	return d
 }
 
+// wouldDo says in words how the policy would respond to the first failure of a call, but
+// for deadline, breaker and budget, which are not asked.
+func (s *session) wouldDo(in *Input, j judgement, now time.Time, u float64) string {
+	if reason := s.capped(j); reason != NotStopped {
+		return "stop with " + reason.String()
+	}
+	if s.attempts >= s.policy.spec.MaxAttempts {
+		return "stop with " + MaxAttemptsGlobal.String()
+	}
+	d := s.wait(in, j, now, u)
+	if d.reason != NotStopped {
+		return "stop with " + d.reason.String()
+	}
+	return fmt.Sprintf("retry in %v, says %s", round(d.sleep), d.strategy)
+}
+
 // capped applies what the class alone decides.
 func (s *session) capped(j judgement) StopReason {
 	n := int(s.failures[j.class])

@@ -62,6 +62,7 @@ func (p *Policy) translate() *ir.Policy {
 		Breaker:        p.breaker,
 		Budget:         p.budget,
 	}
+	made.Mode, _ = engine.ParseMode(p.doc.Policy.Mode.V)
 	for _, op := range p.doc.Policy.Operations.V {
 		made.Operations = append(made.Operations, op.V)
 	}

@@ -152,6 +152,7 @@ func (k *Compiler) Compile(set *dsl.Set) (*Program, dsl.Diagnostics) {
 			}
 		}
 	}
+	c.findOverrides()
 	for doc := range set.All() {
 		if doc.Policy != nil && doc.Name.Set {
 			program.policies = append(program.policies, c.policy(doc))
@@ -169,10 +170,13 @@ func (k *Compiler) Compile(set *dsl.Set) (*Program, dsl.Diagnostics) {
 }
 
 type setCompiler struct {
-	set     *dsl.Set
-	shared  *Compiler
-	opts    Options
-	packs   map[string]*pack
+	set    *dsl.Set
+	shared *Compiler
+	opts   Options
+	packs  map[string]*pack
+
+	overrides map[string]*dsl.Document // those in force, by the policy's name
+
 	found   dsl.Diagnostics
 	builtIn bool // the set is that of the built-in packs
 
@@ -207,13 +211,17 @@ func (c *setCompiler) missing(ref dsl.Value[string], what string, known []string
 }
 
 func (c *setCompiler) policy(doc *dsl.Document) *Policy {
+	uses := []*dsl.Document{doc}
+	override := c.overrides[doc.Name.V]
+	if override != nil {
+		doc = overridden(doc, override.Override)
+	}
 	written := doc.Policy
 	p := &Policy{doc: doc, opts: c.opts, deadline: engine.DefaultDeadline}
 	if written.Retry.Deadline.Set {
 		p.deadline = written.Retry.Deadline.V
 	}
 	p.lists()
-	uses := []*dsl.Document{doc}
 	exprs, err := c.expressions(written.Attributes, written.Vars)
 	if err != nil {
 		c.report(doc.Name.Range, dsl.CodeInvalidExpr, "", "%v", err)
@@ -239,6 +247,9 @@ func (c *setCompiler) policy(doc *dsl.Document) *Policy {
 	p.breaker = c.circuitBreaker(p.Name(), written.CircuitBreaker, &uses)
 	p.budget = c.budget(p.Name(), written.Retry.Budget, &uses)
 	c.found = append(c.found, exprs.found...)
+	if override != nil {
+		uses = append(uses, override)
+	}
 	p.revision = revisionOf(uses)
 	return p
 }

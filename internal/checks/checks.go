@@ -5,6 +5,7 @@ package checks
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
@@ -15,6 +16,7 @@ import (
 // Options say what to look for.
 type Options struct {
 	Environments []*dsl.Document // beside those of the set
+	Now          time.Time       // for what expires; zero means that nothing has
 	Tests        bool            // run the tests of the set, to find rules that they leave out
 }
 
@@ -33,6 +35,9 @@ func Part(set *dsl.Set, program *interp.Program, opts Options) (dsl.Diagnostics,
 		c.noteRules(doc)
 		if doc.Environment != nil {
 			c.environments = append(c.environments, doc)
+		}
+		if o := doc.Override; o != nil && interp.Expired(o, opts.Now) {
+			c.report(dsl.CodeExpiredOverride, o.Expires.Range, "remove it, or give it another day", "override %s has expired: policy %s is what it was before", doc.Name.V, o.Policy.V)
 		}
 	}
 	for _, p := range program.Policies() {

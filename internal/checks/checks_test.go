@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
@@ -22,7 +23,7 @@ func check(sources ...*dsl.Source) dsl.Diagnostics {
 	result := load.Sources(sources, interp.Options{Strategies: map[string]engine.Strategy{"my-backoff": engine.Immediate{}}})
 	found := result.Diagnostics
 	if !found.HasErrors() {
-		found = append(found, checks.Check(result.Set, result.Program, checks.Options{Tests: true})...)
+		found = append(found, checks.Check(result.Set, result.Program, checks.Options{Tests: true, Now: time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)})...)
 	}
 	return found
 }

@@ -89,7 +89,7 @@ func documentShapes() map[string]*shape {
 		},
 	}
 	policy := &shape{
-		keys: words(`description owner operations calls attributes vars classify default_class classify_result
+		keys: words(`description owner mode operations calls attributes vars classify default_class classify_result
 			retry circuit_breaker guarantees assume`),
 		values: map[string]*shape{
 			"classify": listOf(rule), "classify_result": listOf(rule), "retry": retry, "circuit_breaker": breaker,
@@ -102,7 +102,10 @@ func documentShapes() map[string]*shape {
 	}
 	kinds := map[string]*shape{
 		"Policy": policy, "Classifier": classifier, "Budget": scoped(budget), "CircuitBreaker": scoped(breaker),
-		"PolicyTest": testShape(), "Environment": environment,
+		"PolicyTest": testShape(), "Environment": environment, "Override": {
+			keys:   words("description policy expires set"),
+			values: map[string]*shape{"set": {keys: words("mode deadline attempt_timeout max_attempts max_unknown_attempts")}},
+		},
 	}
 	for name, body := range kinds {
 		kinds[name] = &shape{keys: append(words("apiVersion kind name"), body.keys...), values: body.values}

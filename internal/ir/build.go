@@ -2,6 +2,7 @@ package ir
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/redress-policy/redress/engine"
 )
@@ -16,6 +17,8 @@ type Options struct {
 
 	// Fleet is whose the budgets and breakers of scope fleet are; nil makes them local.
 	Fleet engine.Fleet
+
+	Now time.Time // overrides that have expired by then do not count; zero means that none has
 }
 
 // Build makes engine policies, in order, with breakers, budgets and strategies that are
@@ -46,6 +49,7 @@ func (b *builder) spec(p *Policy) (spec engine.Spec, err error) {
 	spec = engine.Spec{
 		Name:               p.Name,
 		Revision:           p.Revision,
+		Mode:               p.Mode,
 		Operations:         p.Operations,
 		Deadline:           p.Deadline,
 		AttemptTimeout:     p.AttemptTimeout,

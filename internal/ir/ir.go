@@ -19,6 +19,7 @@ type Set struct{ Policies []*Policy }
 type Policy struct {
 	Name               string
 	Revision           string
+	Mode               engine.Mode
 	Operations         []string
 	Deadline           time.Duration
 	AttemptTimeout     time.Duration

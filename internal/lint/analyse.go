@@ -187,7 +187,7 @@ func (l *linter) part(parts *load.Parts, i int) checkedPart {
 		return part
 	}
 	untested := slices.ContainsFunc(parts.Sources(i), func(s *dsl.Source) bool { return l.on(s.Name, dsl.CodeRuleUntested) })
-	found, facts := checks.Part(result.Set, result.Program, checks.Options{Environments: l.environmentsFor(parts, i), Tests: untested})
+	found, facts := checks.Part(result.Set, result.Program, checks.Options{Now: time.Now(), Environments: l.environmentsFor(parts, i), Tests: untested})
 	part.found, part.facts = append(part.found, found...), facts
 	return part
 }

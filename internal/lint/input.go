@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
@@ -81,7 +82,7 @@ func cause(err error) error {
 
 // options are what Go code would have to register for the policies to load.
 func options(functions []string) interp.Options {
-	opts := interp.Options{}
+	opts := interp.Options{Now: time.Now()}
 	for _, name := range functions {
 		if opts.Strategies == nil {
 			opts.Strategies = map[string]engine.Strategy{}

@@ -63,6 +63,9 @@ func claims(doc *dsl.Document) []dsl.Reference {
 	if doc.Test != nil && doc.Test.Policy.Set {
 		list = append(list, dsl.Reference{Kind: "Policy", Name: doc.Test.Policy.V})
 	}
+	if doc.Override != nil && doc.Override.Policy.Set {
+		list = append(list, dsl.Reference{Kind: "Policy", Name: doc.Override.Policy.V})
+	}
 	if doc.Classifier != nil { // classifiers may use each other in a cycle
 		list = append(list, slices.DeleteFunc(doc.Uses(), func(r dsl.Reference) bool { return interp.IsBuiltIn(r.Name) })...)
 	}

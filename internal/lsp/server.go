@@ -57,7 +57,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, opts Options) (exit
 func newServer(out io.Writer, opts Options) *server {
 	if opts.Check == nil {
 		opts.Check = func(sources []*dsl.Source) dsl.Diagnostics {
-			return load.Sources(sources, interp.Options{}).Diagnostics
+			return load.Sources(sources, interp.Options{Now: time.Now()}).Diagnostics
 		}
 	}
 	if opts.Excludes == nil {

@@ -462,6 +462,14 @@ var table = []Rule{
 		Good:    "classify:\n  - use: std.http\nretry:\n  strategy: decorrelated_jitter\n  classes:\n    RATE_LIMIT: {strategy: retry_after_or}\n",
 	},
 	{
+		Code: dsl.CodeExpiredOverride, Severity: dsl.Warning,
+		Summary: "an override has expired",
+		What:    "An Override whose day has passed.",
+		Why:     "It no longer counts: the policy is what it was before. A file that says otherwise misleads in the next incident.",
+		Bad:     "classify:\n  - use: std.http\n---\napiVersion: redress/v1\nkind: Override\nname: incident-4711\npolicy: payments-api\nexpires: 2020-12-31\nset: {mode: off}\n",
+		Good:    "classify:\n  - use: std.http\n---\napiVersion: redress/v1\nkind: Override\nname: incident-4711\npolicy: payments-api\nexpires: 2999-12-31\nset: {mode: off}\n",
+	},
+	{
 		Code: dsl.CodeCallerErrors, Severity: dsl.Warning, Source: sourceSRE,
 		Summary: "the breaker counts errors that callers cause",
 		What:    "AUTH, PERMISSION or PERMANENT in `trip_on` or `class_thresholds`.",
