@@ -52,10 +52,10 @@ var completions = []struct {
 	name, text, want, pick, line string
 }{
 	{"an empty document", "‸", "apiVersion kind name", "kind", "kind: "},
-	{"the kind", "apiVersion: redress/v1\nkind: ‸", "Policy Classifier Budget CircuitBreaker PolicyTest Environment", "Budget", "kind: Budget"},
-	{"half a kind", "apiVersion: redress/v1\nkind: Pol‸\nname: x", "Policy Classifier Budget CircuitBreaker PolicyTest Environment", "Policy", "kind: Policy"},
+	{"the kind", "apiVersion: redress/v1\nkind: ‸", "Policy Classifier Budget CircuitBreaker PolicyTest Environment Override", "Budget", "kind: Budget"},
+	{"half a kind", "apiVersion: redress/v1\nkind: Pol‸\nname: x", "Policy Classifier Budget CircuitBreaker PolicyTest Environment Override", "Policy", "kind: Policy"},
 	{"the version", "apiVersion: ‸", "redress/v1", "redress/v1", "apiVersion: redress/v1"},
-	{"keys of a policy", head + "‸", "classify description owner operations calls attributes vars default_class classify_result retry circuit_breaker guarantees assume", "retry", "retry:"},
+	{"keys of a policy", head + "‸", "classify description owner mode operations calls attributes vars default_class classify_result retry circuit_breaker guarantees assume", "retry", "retry:"},
 	{"keys of a budget", "apiVersion: redress/v1\nkind: Budget\nname: x\n‸", "max_retries window description scope", "window", "window: "},
 	{"the first key below a key", head + "retry:\n  ‸\nowner: me", "deadline attempt_timeout max_attempts max_unknown_attempts strategy select classes budget", "max_attempts", "  max_attempts: "},
 	{"half a key between others", head + "retry:\n  deadline: 3s\n  max_‸\n  budget: shared", "attempt_timeout max_attempts max_unknown_attempts strategy select classes", "max_attempts", "  max_attempts: "},
