@@ -83,7 +83,11 @@ func (p *Policy) Explain(in *engine.Input, cause engine.Cause) *Explanation {
 	own.Class, own.RetryAfter, own.HasRetryAfter = e.Class, e.RetryAfter, e.HasRetryAfter
 	own.ClassAttempt = max(own.ClassAttempt, 1)
 	e.choose(p, &own)
-	e.respond(p.spec(), &own)
+	spec := p.spec()
+	e.respond(spec, &own)
+	if spec.Mode != engine.Enforce {
+		e.Response = fmt.Sprintf("none, as the mode is %v; enforced, it would %s", spec.Mode, e.Response)
+	}
 	return e
 }
 

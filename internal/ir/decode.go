@@ -239,7 +239,22 @@ func (d *decoder) set() *Set {
 	return set
 }
 
+// modeShift is where the mode stands in the byte of the default class.
+const modeShift = 4
+
+// classAndMode reads the byte that both share.
+func (d *decoder) classAndMode(mode *engine.Mode) engine.Class {
+	both := d.byte()
+	*mode = engine.Mode(both >> modeShift)
+	class := engine.Class(both & (1<<modeShift - 1))
+	if class > engine.Unknown || *mode > engine.Off {
+		d.fail("there is no class or mode with number %d", both)
+	}
+	return class
+}
+
 func (d *decoder) policy() *Policy {
+	var mode engine.Mode
 	p := &Policy{
 		Name:               d.text(),
 		Revision:           d.text(),
@@ -248,13 +263,14 @@ func (d *decoder) policy() *Policy {
 		AttemptTimeout:     d.duration(),
 		MaxAttempts:        d.whole(),
 		MaxUnknownAttempts: d.whole(),
-		DefaultClass:       d.class(),
+		DefaultClass:       d.classAndMode(&mode),
 		Strategy:           d.strategy(0),
 		Classes:            list(d, d.classOf),
 		Classify:           d.classify(),
 		ClassifyResult:     d.classify(),
 		Select:             NewList(list(d, d.listed)),
 	}
+	p.Mode = mode
 	for range p.Select.Rules {
 		p.Selected = append(p.Selected, d.strategy(0))
 		if p.Selected[len(p.Selected)-1] == nil {

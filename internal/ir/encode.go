@@ -147,7 +147,7 @@ func (e *encoder) policy(b *buffer, p *Policy) {
 	b.duration(p.AttemptTimeout)
 	b.count(p.MaxAttempts)
 	b.count(p.MaxUnknownAttempts)
-	b.byte(byte(p.DefaultClass))
+	b.byte(byte(p.DefaultClass) | byte(p.Mode)<<modeShift) // of a program without modes, no class it knows
 	e.strategy(b, p.Strategy)
 	b.count(len(p.Classes))
 	for _, c := range p.Classes {
