@@ -106,7 +106,7 @@ var ErrPolicyRemoved = engine.ErrPolicyRemoved
 // changed and what became of what calls share.
 func Watch(ctx context.Context, source Source, opts ...WatchOption) (*LiveSet, error) {
 	s := &LiveSet{source: source, Set: &Set{}, turn: make(chan struct{}, 1)}
-	s.options = watching{interval: 10 * time.Second, settle: 200 * time.Millisecond}
+	s.options = watching{load: interp.Options{Fleet: noFleet{}}, interval: 10 * time.Second, settle: 200 * time.Millisecond}
 	for _, o := range opts {
 		o.watch(&s.options)
 	}
