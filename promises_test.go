@@ -42,7 +42,7 @@ func TestWhatTheLinterPassesTheLoaderLoadsAndTheReverse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = redress.Parse(file, text, redress.WithStrategy("my-backoff", backoff))
+			_, err = redress.Parse(file, text, redress.WithStrategy("my-backoff", backoff), redress.WithFleet(noStore{}))
 			var wrong *redress.DocumentError
 			switch {
 			case err == nil:

@@ -42,7 +42,7 @@ func (s *shop) put(w http.ResponseWriter, r *http.Request) {
 	err := redresssql.Do(r.Context(), s.db, nil, s.orders, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, "insert into redress_example_orders values ($1, $2) on conflict (id) do update set article = $2", order, article)
 		return err
-	}, redress.WithOperation("orders.put"))
+	}, redress.WithOperation("store.put"))
 	if err != nil {
 		fail(w, err)
 		return
@@ -97,7 +97,7 @@ func (s *shop) find(ctx context.Context, order string) (string, error) {
 	return redress.Call(ctx, s.orders, func(ctx context.Context) (article string, err error) {
 		err = s.db.QueryRowContext(ctx, "select article from redress_example_orders where id = $1", order).Scan(&article)
 		return article, err
-	}, redress.WithOperation("orders.get"))
+	}, redress.WithOperation("store.get"))
 }
 
 func (s *shop) remember(ctx context.Context, order, article string) {

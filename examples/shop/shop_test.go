@@ -136,7 +136,7 @@ func TestTheShopGoesOnWhileItsDependenciesBreakAndItsPagesTellTheStory(t *testin
 		{"policies", page, "inventory.reserve"},
 		{"metrics", metrics, `redress_calls_total{operation="inventory.reserve",policy="inventory",stop_reason="CIRCUIT_OPEN"}`},
 		{"metrics", metrics, `redress_calls_total{operation="redis.get",policy="cache"`},
-		{"traces", traces, "orders.put"},
+		{"traces", traces, "store.put"},
 		{"traces", traces, "std.http/"},
 	} {
 		if !strings.Contains(told.text, told.want) {
