@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -56,12 +57,12 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-func once(c *http.Client, method, url, body string) (string, error) {
+func once(ctx context.Context, c *http.Client, method, url, body string) (string, error) {
 	var b io.Reader
 	if body != "" {
 		b = strings.NewReader(body)
 	}
-	req, err := http.NewRequest(method, url, b)
+	req, err := http.NewRequestWithContext(ctx, method, url, b)
 	if err != nil {
 		return "", err
 	}
@@ -89,7 +90,7 @@ func BenchmarkHTTP(b *testing.B) {
 			b.Run(r.name+"/"+name, func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					if got, err := once(clients[name], r.method, server.URL, r.body); err != nil || got != r.body {
+					if got, err := once(context.Background(), clients[name], r.method, server.URL, r.body); err != nil || got != r.body {
 						b.Fatalf("%d bytes, %v", len(got), err)
 					}
 				}
@@ -106,7 +107,7 @@ func BenchmarkHTTPTransport(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := once(clients[name], http.MethodGet, "http://example.com", ""); err != nil {
+				if _, err := once(context.Background(), clients[name], http.MethodGet, "http://example.com", ""); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -129,7 +130,7 @@ func TestHTTPClientsDoTheSame(t *testing.T) {
 	defer base.CloseIdleConnections()
 	for name, c := range httpClients(t, base) {
 		calls = 0
-		if got, err := once(c, http.MethodPut, server.URL, "hello"); err != nil || got != "hello" || calls != 1 {
+		if got, err := once(t.Context(), c, http.MethodPut, server.URL, "hello"); err != nil || got != "hello" || calls != 1 {
 			t.Errorf("%s: %q, %v after %d requests", name, got, err, calls)
 		}
 	}

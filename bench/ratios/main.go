@@ -1,7 +1,10 @@
-// Command ratios runs the benchmarks of calls, rules, loading and linting and prints
-// tables of them.
+// Command ratios runs the benchmarks of calls, rules, loading, linting and clients and
+// prints tables of them.
 //
 //	go run ./bench/ratios
+//	go run ./bench/ratios -only Clients
+//
+// Clients whose server does not answer are left out.
 //
 // It makes several passes over all benchmarks, so that whatever else the machine does
 // meanwhile meets all of them alike. A time is the median over the passes, a ratio the
@@ -38,6 +41,7 @@ type run struct{ benchmarks, processors, benchtime string }
 var runs = []run{
 	{benchmarks: "^BenchmarkCalls$", processors: "1,2"},
 	{benchmarks: "^Benchmark(Rules?|Condition|Error)$", processors: "1"},
+	{benchmarks: "^BenchmarkClients$", processors: "1"},
 	{benchmarks: "^Benchmark(Load|LoadMemory|Lint|LintNodes|Start)$", processors: "1", benchtime: "1x"},
 }
 
@@ -46,7 +50,12 @@ func main() {
 	log.SetPrefix("ratios: ")
 	passes := flag.Int("passes", 5, "passes over all benchmarks")
 	benchtime := flag.String("benchtime", "50ms", "time for each benchmark in a pass")
+	only := flag.String("only", "", "run only the benchmarks whose pattern contains this")
 	flag.Parse()
+	runs := slices.DeleteFunc(runs, func(r run) bool { return !strings.Contains(r.benchmarks, *only) })
+	if len(runs) == 0 {
+		log.Fatalf("no benchmarks are run by a pattern that contains %q", *only)
+	}
 	m := &measurements{samples: map[key][]sample{}}
 	for pass := range *passes {
 		for _, run := range runs {
@@ -59,6 +68,10 @@ func main() {
 		}
 	}
 	m.print(os.Stdout)
+	m.printClients(os.Stdout)
+	if *only == "" {
+		m.printTargets(os.Stdout)
+	}
 }
 
 func benchmark(r run, benchtime string) ([]byte, error) {
@@ -191,7 +204,7 @@ func (m *measurements) tables() []*table {
 	for _, k := range m.order {
 		parts := strings.Split(k.name, "/")
 		n := len(parts)
-		if n < 3 {
+		if n < 3 || parts[0] == clients {
 			continue
 		}
 		group := strings.Join(parts[:n-2], "/")
@@ -234,6 +247,50 @@ func (m *measurements) print(w io.Writer) {
 			fmt.Fprintln(w)
 		}
 	}
+}
+
+// clients is the group of benchmarks that have a client alone and under a policy.
+const clients = "Clients"
+
+// printClients has a row for each client. Differences are medians of those within each
+// pass, as ratios are.
+func (m *measurements) printClients(w io.Writer) {
+	rows := []string{}
+	for _, k := range m.order {
+		if parts := strings.Split(k.name, "/"); parts[0] == clients && len(parts) == 3 {
+			rows = with(rows, parts[1])
+		}
+	}
+	if len(rows) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n## %s\n\n| | bare | with redress | ratio | added | of that, a deadline alone | allocations, bare | added | of that, a deadline alone |\n|---|%s\n", clients, strings.Repeat("---:|", 8))
+	for _, row := range rows {
+		name := clients + "/" + row + "/"
+		plain, timed, under := name+"bare", name+"bare+deadline", name+ours
+		fmt.Fprintf(w, "| %s | %s | %s | %.2f | %s | %s | %s | %s | %s |\n", row,
+			m.cellOf(duration, func(p pass) float64 { return p.ns(plain) }),
+			m.cellOf(duration, func(p pass) float64 { return p.ns(under) }),
+			m.median(ratio(under, plain)),
+			m.cellOf(duration, func(p pass) float64 { return p.ns(under) - p.ns(plain) }),
+			m.cellOf(duration, func(p pass) float64 { return p.ns(timed) - p.ns(plain) }),
+			m.cellOf(count, allocs(plain)),
+			m.cellOf(count, func(p pass) float64 { return p.allocs(under) - p.allocs(plain) }),
+			m.cellOf(count, func(p pass) float64 { return p.allocs(timed) - p.allocs(plain) }))
+	}
+}
+
+// cellOf is empty if the figure was not measured.
+func (m *measurements) cellOf(format func(float64) string, f figure) string {
+	if x := m.median(f); !math.IsNaN(x) {
+		return format(x)
+	}
+	return ""
+}
+
+func count(x float64) string { return fmt.Sprintf("%.0f", x) }
+
+func (m *measurements) printTargets(w io.Writer) {
 	fmt.Fprint(w, "\n## Targets\n\n| | measured | must | aim | |\n|---|---:|---:|---:|---|\n")
 	for _, t := range targets {
 		got := m.median(t.figure)
@@ -257,6 +314,8 @@ func (m *measurements) cell(k, base key) string {
 
 func duration(ns float64) string {
 	switch {
+	case ns < 0:
+		return "-" + duration(-ns)
 	case ns < 10:
 		return fmt.Sprintf("%.1f ns", ns)
 	case ns < 1000:
