@@ -64,6 +64,7 @@ var mayImport = map[string][]string{
 	"contrib/redressaws":   {".", "github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"},
 	"contrib/redressfleet": {".", "engine", "github.com/redis/go-redis/v9"},
 	"contrib/redressredis": {".", "github.com/redis/go-redis/v9"},
+	"contrib/redresskafka": {".", "engine", "internal/recorded", "github.com/twmb/franz-go"},
 	"contrib/redressnats":  {".", "engine", "internal/recorded", "github.com/nats-io/nats.go"},
 	"contrib/redressotel":  {".", "engine", "internal/telemetry", "go.opentelemetry.io/otel"},
 	"contrib/redressprom":  {".", "internal/telemetry", "github.com/prometheus/client_golang"},

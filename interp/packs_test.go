@@ -218,6 +218,43 @@ var codeRows = []codeRow{
 	{"std.amqp", engine.KindBroker, engine.Concurrency, "405"},
 	{"std.amqp", engine.KindBroker, engine.ServerError, "541"},
 	{"std.amqp", engine.KindBroker, engine.Permanent, "311 312 313 402 404 406 501 502 503 504 505 530 540"},
+	// contrib/redresskafka, and the error codes of Kafka's protocol guide.
+	{"std.kafka", engine.KindBroker, engine.Transient, "CORRUPT_MESSAGE UNKNOWN_TOPIC_OR_PARTITION LEADER_NOT_AVAILABLE NOT_LEADER_FOR_PARTITION REQUEST_TIMED_OUT " +
+		"BROKER_NOT_AVAILABLE REPLICA_NOT_AVAILABLE NETWORK_EXCEPTION COORDINATOR_LOAD_IN_PROGRESS " +
+		"COORDINATOR_NOT_AVAILABLE NOT_COORDINATOR NOT_ENOUGH_REPLICAS NOT_ENOUGH_REPLICAS_AFTER_APPEND NOT_CONTROLLER " +
+		"KAFKA_STORAGE_ERROR FETCH_SESSION_ID_NOT_FOUND INVALID_FETCH_SESSION_EPOCH LISTENER_NOT_FOUND " +
+		"FENCED_LEADER_EPOCH UNKNOWN_LEADER_EPOCH OFFSET_NOT_AVAILABLE PREFERRED_LEADER_NOT_AVAILABLE " +
+		"ELIGIBLE_LEADERS_NOT_AVAILABLE ELECTION_NOT_NEEDED UNSTABLE_OFFSET_COMMIT UNKNOWN_TOPIC_ID " +
+		"INCONSISTENT_TOPIC_ID FETCH_SESSION_TOPIC_ID_ERROR RECORD_RETRIES RECORD_TIMEOUT"},
+	{"std.kafka", engine.KindBroker, engine.RateLimit, "THROTTLING_QUOTA_EXCEEDED SHARE_SESSION_LIMIT_REACHED MAX_BUFFERED"},
+	{"std.kafka", engine.KindBroker, engine.Auth, "UNSUPPORTED_SASL_MECHANISM ILLEGAL_SASL_STATE SASL_AUTHENTICATION_FAILED DELEGATION_TOKEN_EXPIRED"},
+	{"std.kafka", engine.KindBroker, engine.Permission, "TOPIC_AUTHORIZATION_FAILED GROUP_AUTHORIZATION_FAILED CLUSTER_AUTHORIZATION_FAILED " +
+		"TRANSACTIONAL_ID_AUTHORIZATION_FAILED DELEGATION_TOKEN_AUTHORIZATION_FAILED"},
+	{"std.kafka", engine.KindBroker, engine.Concurrency, "CONCURRENT_TRANSACTIONS"},
+	{"std.kafka", engine.KindBroker, engine.ServerError, "UNKNOWN_SERVER_ERROR"},
+	{"std.kafka", engine.KindBroker, engine.Permanent, "OFFSET_OUT_OF_RANGE INVALID_FETCH_SIZE MESSAGE_TOO_LARGE STALE_CONTROLLER_EPOCH OFFSET_METADATA_TOO_LARGE " +
+		"INVALID_TOPIC_EXCEPTION RECORD_LIST_TOO_LARGE INVALID_REQUIRED_ACKS ILLEGAL_GENERATION " +
+		"INCONSISTENT_GROUP_PROTOCOL INVALID_GROUP_ID UNKNOWN_MEMBER_ID INVALID_SESSION_TIMEOUT REBALANCE_IN_PROGRESS " +
+		"INVALID_COMMIT_OFFSET_SIZE INVALID_TIMESTAMP UNSUPPORTED_VERSION TOPIC_ALREADY_EXISTS INVALID_PARTITIONS " +
+		"INVALID_REPLICATION_FACTOR INVALID_REPLICA_ASSIGNMENT INVALID_CONFIG INVALID_REQUEST " +
+		"UNSUPPORTED_FOR_MESSAGE_FORMAT POLICY_VIOLATION OUT_OF_ORDER_SEQUENCE_NUMBER DUPLICATE_SEQUENCE_NUMBER " +
+		"INVALID_PRODUCER_EPOCH INVALID_TXN_STATE INVALID_PRODUCER_ID_MAPPING INVALID_TRANSACTION_TIMEOUT " +
+		"TRANSACTION_COORDINATOR_FENCED SECURITY_DISABLED OPERATION_NOT_ATTEMPTED LOG_DIR_NOT_FOUND UNKNOWN_PRODUCER_ID " +
+		"REASSIGNMENT_IN_PROGRESS DELEGATION_TOKEN_AUTH_DISABLED DELEGATION_TOKEN_NOT_FOUND " +
+		"DELEGATION_TOKEN_OWNER_MISMATCH DELEGATION_TOKEN_REQUEST_NOT_ALLOWED INVALID_PRINCIPAL_TYPE NON_EMPTY_GROUP " +
+		"GROUP_ID_NOT_FOUND TOPIC_DELETION_DISABLED UNSUPPORTED_COMPRESSION_TYPE STALE_BROKER_EPOCH MEMBER_ID_REQUIRED " +
+		"GROUP_MAX_SIZE_REACHED FENCED_INSTANCE_ID NO_REASSIGNMENT_IN_PROGRESS GROUP_SUBSCRIBED_TO_TOPIC INVALID_RECORD " +
+		"PRODUCER_FENCED RESOURCE_NOT_FOUND DUPLICATE_RESOURCE UNACCEPTABLE_CREDENTIAL INCONSISTENT_VOTER_SET " +
+		"INVALID_UPDATE_VERSION FEATURE_UPDATE_FAILED PRINCIPAL_DESERIALIZATION_FAILURE SNAPSHOT_NOT_FOUND " +
+		"POSITION_OUT_OF_RANGE DUPLICATE_BROKER_REGISTRATION BROKER_ID_NOT_REGISTERED INCONSISTENT_CLUSTER_ID " +
+		"TRANSACTIONAL_ID_NOT_FOUND INELIGIBLE_REPLICA NEW_LEADER_ELECTED OFFSET_MOVED_TO_TIERED_STORAGE " +
+		"FENCED_MEMBER_EPOCH UNRELEASED_INSTANCE_ID UNSUPPORTED_ASSIGNOR STALE_MEMBER_EPOCH MISMATCHED_ENDPOINT_TYPE " +
+		"UNSUPPORTED_ENDPOINT_TYPE UNKNOWN_CONTROLLER_ID UNKNOWN_SUBSCRIPTION_ID TELEMETRY_TOO_LARGE " +
+		"INVALID_REGISTRATION TRANSACTION_ABORTABLE INVALID_RECORD_STATE SHARE_SESSION_NOT_FOUND " +
+		"INVALID_SHARE_SESSION_EPOCH FENCED_STATE_EPOCH INVALID_VOTER_KEY DUPLICATE_VOTER VOTER_NOT_FOUND " +
+		"INVALID_REGULAR_EXPRESSION REBOOTSTRAP_REQUIRED STREAMS_INVALID_TOPOLOGY STREAMS_INVALID_TOPOLOGY_EPOCH " +
+		"STREAMS_TOPOLOGY_FENCED GROUP_DELETION_FAILED STREAMS_TOPOLOGY_DESCRIPTION_UPDATE_FAILED " +
+		"CONTROLLER_ID_NOT_REGISTERED ABORTING CLIENT_CLOSED"},
 	// The engine's words for what fails on the way, [engine.FailureCodes].
 	{"std.net", engine.KindNet, engine.Transient, "ECONNREFUSED ENETUNREACH EHOSTUNREACH ENETDOWN EHOSTDOWN ECONNRESET ECONNABORTED EPIPE ENETRESET ENOTCONN ESHUTDOWN " +
 		"ETIMEDOUT EADDRNOTAVAIL EADDRINUSE ENOBUFS DIAL_TIMEOUT IO_TIMEOUT TIMEOUT CONN_CLOSED RESPONSE_HEADER_TIMEOUT CLIENT_TIMEOUT " +
@@ -311,6 +348,8 @@ func TestCodesOfOtherKindsAreLeftAlone(t *testing.T) {
 		{"std.nats", engine.Failure{Kind: engine.KindHTTP, Code: "10071", Status: 503}},
 		{"std.amqp", engine.Failure{Kind: engine.KindHTTP, Code: "404"}},
 		{"std.amqp", engine.Failure{Kind: engine.KindBroker}},
+		{"std.kafka", engine.Failure{Kind: engine.KindHTTP, Code: "NOT_COORDINATOR"}},
+		{"std.kafka", engine.Failure{Kind: engine.KindBroker}},
 		{"std.grpc", engine.Failure{Kind: engine.KindGRPC}},
 	} {
 		if got, rule := classOf(usingPack(t, one.pack), &one.f); rule != engine.RuleDefault {
@@ -619,7 +658,7 @@ func TestWhatFailsOnTheWayHasItsClass(t *testing.T) {
 			if f.Phase != one.phase {
 				t.Errorf("the phase is %s, want %s", f.Phase, one.phase)
 			}
-			for _, pack := range []string{"std.net", "std.http", "std.sql", "std.grpc", "std.redis", "std.aws", "std.nats", "std.amqp"} {
+			for _, pack := range []string{"std.net", "std.http", "std.sql", "std.grpc", "std.redis", "std.aws", "std.nats", "std.amqp", "std.kafka"} {
 				got, rule := classOf(usingPack(t, pack), f)
 				if got != one.class || one.rule != "" && rule != "std.net/"+one.rule {
 					t.Errorf("%s: %s %s is %v by %s, want %v by std.net/%s", pack, f.Kind, f.Code, got, rule, one.class, one.rule)
@@ -723,7 +762,7 @@ func TestMarkersDecideInEveryPack(t *testing.T) {
 // Packs are written as users write theirs, and nothing is to be said of them; they
 // name their sources.
 func TestPacksAreDocumentsOfTheLanguage(t *testing.T) {
-	want := []string{"std.amqp", "std.aws", "std.context", "std.default", "std.grpc", "std.http", "std.marker", "std.nats", "std.net", "std.redis", "std.sql", "std.strict"}
+	want := []string{"std.amqp", "std.aws", "std.context", "std.default", "std.grpc", "std.http", "std.kafka", "std.marker", "std.nats", "std.net", "std.redis", "std.sql", "std.strict"}
 	if !slices.Equal(Packs(), want) {
 		t.Errorf("the packs are %v, want %v", Packs(), want)
 	}
