@@ -362,6 +362,7 @@ func (c *call) judgeResult(value any, failure error) (again bool) {
 		j, faults := c.policy.judgeResult(&r.input, &r.failure)
 		c.reportAll(faults)
 		if j.class != NoClass {
+			r.failed = failure != nil
 			return c.failResult(j, nil)
 		}
 	}
@@ -371,6 +372,7 @@ func (c *call) judgeResult(value any, failure error) (again bool) {
 	c.readClock()
 	r := c.newRecord()
 	r.failure.begin(&r.source, failure, c.policy.spec.Attributes, c.now, maxInner)
+	r.failed = true
 	j, faults := c.policy.judgeError(&r.input, &r.failure)
 	c.reportAll(faults)
 	return c.failResult(j, failure)
@@ -393,6 +395,7 @@ type record struct {
 	input   Input
 	failure Failure
 	source  source
+	failed  bool // of results: the rules for errors are to be asked too
 }
 
 var records = sync.Pool{New: func() any { return new(record) }}
@@ -403,6 +406,7 @@ func (c *call) newRecord() *record {
 		c.record = records.Get().(*record)
 	}
 	c.session.tell(&c.record.input, c.now)
+	c.record.failed = false
 	return c.record
 }
 
@@ -696,9 +700,11 @@ func (c *call) emit(e Event) {
 	e.Labels, e.Attempt = c.settings.labels, c.session.attempts
 	if e.Kind == AttemptEnd {
 		e.Took = c.now.Sub(c.began)
+		e.evidence = c.record
 	}
 	if c.settings.timeline {
 		kept := e
+		kept.evidence = nil
 		if !c.settings.timelineErrors {
 			kept.Err = nil
 		}

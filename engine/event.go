@@ -150,6 +150,8 @@ type Event struct {
 	Sequence  uint64        // of breaker transitions: orders them across goroutines
 	Err       error         // the attempt's error, or a rule's error; nil unless there is one
 	Reload    *Reload       // of policy_reloaded and policy_reload_failed; nil of others
+
+	evidence *record // of attempt_end, while observers are told; see Evidence
 }
 
 // An Observer is told of events. Observe is called on the goroutine of the call,
