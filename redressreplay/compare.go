@@ -66,9 +66,18 @@ type Difference struct {
 
 // A Sample is one of the failures of a difference.
 type Sample struct {
-	Number int   `json:"line,omitempty"` // of its file; 0 of live traffic
-	Line   *Line `json:"event"`
+	Place Place `json:"place,omitzero"` // zero of live traffic
+	Line  *Line `json:"event"`
 }
+
+// A Place is where a failure is recorded.
+type Place struct {
+	File string `json:"file"`
+	Line int    `json:"line"` // from 1
+}
+
+// String is "file:line".
+func (p Place) String() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
 
 // String is the failure without causes and attributes, as JSON, and what it had that was
 // not recorded.
@@ -97,8 +106,9 @@ func Compare(policies Policies, samples int) *Comparison {
 	return &Comparison{policies: policies, samples: max(samples, 0), differences: map[between]*Difference{}, missing: map[string]int64{}}
 }
 
-// Add asks about a failure that was recorded. number is that of its line.
-func (c *Comparison) Add(l *Line, number int) error {
+// Add asks about a failure that was recorded at a place. The error says that the line was
+// not made by [ParseLine], and holds what no failure does.
+func (c *Comparison) Add(l *Line, at Place) error {
 	if l.Omitted != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -109,7 +119,7 @@ func (c *Comparison) Add(l *Line, number int) error {
 	if err != nil {
 		return err
 	}
-	c.ask(l.Policy, l.Class, l.Rule, evidence, func() Sample { return Sample{number, l} })
+	c.ask(l.Policy, l.Class, l.Rule, evidence, func() Sample { return Sample{at, l} })
 	return nil
 }
 

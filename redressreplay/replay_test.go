@@ -92,7 +92,7 @@ func TestWhatIsRecordedIsClassifiedAsItWas(t *testing.T) {
 	c := redressreplay.Compare(set, 3)
 	all := lines(t, file.String())
 	for i, l := range all {
-		if err := c.Add(l, i+1); err != nil {
+		if err := c.Add(l, redressreplay.Place{File: "x", Line: i + 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -161,7 +161,7 @@ func TestALineKeepsTheTypesOfAttributes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := redressreplay.Compare(only{p}, 0).Add(lines(t, file.String())[0], 1); err != nil {
+	if err := redressreplay.Compare(only{p}, 0).Add(lines(t, file.String())[0], redressreplay.Place{}); err != nil {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(got, given) {

@@ -45,6 +45,7 @@ func verbs() []verb {
 		{"envelope", "PATH…", "print what calls can cost at most: attempts, time, sleeps", (*Command).envelope},
 		{"fmt", "PATH…", "write policy files in their canonical form", (*Command).format},
 		{"diff", "OLD NEW", "say for which failures two versions of policies decide differently", (*Command).diff},
+		{"replay", "EVENTS… --policy NEW", "say which recorded failures other policies decide differently", (*Command).replay},
 		{"import", "--from SYSTEM FILE", "make policies of what gRPC, Envoy, Istio, resilience4j or Polly are told", (*Command).importing},
 		{"build", "PATH… -o FILE", "write checked, compiled policies as a bundle, for programs without YAML and CEL", (*Command).build},
 		{"init", "[FOLDER]", "write a first policy with its tests", (*Command).init},
