@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/redress-policy/redress"
+	"github.com/redress-policy/redress/redressreplay"
 )
 
 // The Examples here hold the code that the pages for people quote. What surrounds
@@ -266,6 +267,41 @@ func Example_observers() {
 	// attempt_start payments-api    2
 	// permanent_fail payments-api AUTH std.http/unauthorized NON_RETRYABLE_CLASS 1
 	// retry payments-api SERVER_ERROR std.http/server-error  1
+}
+
+// Operations: a change is tried on failures that happen, live and recorded.
+func Example_replay() {
+	defer inFolder()()
+	must(os.CopyFS("next", os.DirFS("policies")))
+	must(os.WriteFile("next/payments-api.yaml", []byte("apiVersion: redress/v1\nkind: Policy\nname: payments-api\nclassify: [{id: busy, when: err.status == 503, class: RATE_LIMIT}]\n"), 0o644))
+	file, err := os.Create("events.jsonl")
+	must(err)
+	logs := redress.SlogObserver(slog.New(slog.DiscardHandler))
+
+	recorder, err := redressreplay.Record(file, redressreplay.RecordOptions{
+		Fields: redressreplay.Fields{Headers: []string{"Retry-After"}, Attributes: []string{"region"}},
+	})
+	must(err)
+	next, err := redress.Load(os.DirFS("next"))
+	must(err)
+	candidate, err := redressreplay.Shadow(next, redressreplay.ShadowOptions{})
+	must(err)
+	set, err := redress.Load(os.DirFS("policies"), redress.WithPolicyObserver(redress.Observers(logs, recorder, candidate)))
+
+	must(err)
+	_, err = redress.Call(context.Background(), set.MustPolicy("payments-api"), answers(503, 0), virtualTime())
+	must(err)
+	must(recorder.Close())
+	must(file.Close())
+	for _, d := range candidate.Report().Differences {
+		fmt.Println(d.Policy, d.Class, d.Rule, "->", d.NewClass, d.NewRule, d.Count)
+	}
+	written, err := os.ReadFile("events.jsonl")
+	must(err)
+	fmt.Println(strings.Count(string(written), "\n"), "failure is recorded")
+	// Output:
+	// payments-api SERVER_ERROR std.http/server-error -> RATE_LIMIT busy 1
+	// 1 failure is recorded
 }
 
 // A live set follows its folder, and tells of what has changed.
