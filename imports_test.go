@@ -66,6 +66,7 @@ var mayImport = map[string][]string{
 	"contrib/redressfleet": {".", "engine", "github.com/redis/go-redis/v9"},
 	"contrib/redressredis": {".", "github.com/redis/go-redis/v9"},
 	"contrib/redresskafka": {".", "engine", "internal/recorded", "github.com/twmb/franz-go"},
+	"contrib/redressmqtt":  {".", "engine", "internal/recorded", "github.com/eclipse/paho.golang"},
 	"contrib/redressnats":  {".", "engine", "internal/recorded", "github.com/nats-io/nats.go"},
 	"contrib/redressotel":  {".", "engine", "internal/telemetry", "go.opentelemetry.io/otel"},
 	"contrib/redressprom":  {".", "internal/telemetry", "github.com/prometheus/client_golang"},

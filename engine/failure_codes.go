@@ -128,7 +128,7 @@ var failureCodes = []FailureCode{
 
 	{KindAWS, "", Sent, false, "ErrorCode() and ErrorMessage() string (smithy.APIError): the code as AWS spells it, ThrottlingException"},
 
-	{KindBroker, "", Sent, false, "records that contrib/redressnats, redressamqp and redresskafka make: the broker's code (10071, 404), or a word for what the client said (NO_RESPONDERS)"},
+	{KindBroker, "", Sent, false, "records that contrib/redressnats, redressamqp, redresskafka and redressmqtt make: the broker's code (10071, 404), or a word for what the client said (NO_RESPONDERS)"},
 
 	{KindDNS, codeNoSuchHost, NotSent, false, "net.DNSError with IsNotFound"},
 	{KindDNS, codeDNSTimeout, NotSent, true, "net.DNSError with IsTimeout"},

@@ -255,6 +255,14 @@ var codeRows = []codeRow{
 		"INVALID_REGULAR_EXPRESSION REBOOTSTRAP_REQUIRED STREAMS_INVALID_TOPOLOGY STREAMS_INVALID_TOPOLOGY_EPOCH " +
 		"STREAMS_TOPOLOGY_FENCED GROUP_DELETION_FAILED STREAMS_TOPOLOGY_DESCRIPTION_UPDATE_FAILED " +
 		"CONTROLLER_ID_NOT_REGISTERED ABORTING CLIENT_CLOSED"},
+	// contrib/redressmqtt, and MQTT 5.0 section 2.4.
+	{"std.mqtt", engine.KindBroker, engine.Transient, "0x88 0x8B 0x8D 0x98 0x9C 0xA0 NO_CONNECTION"},
+	{"std.mqtt", engine.KindBroker, engine.RateLimit, "0x89 0x93 0x96 0x97 0x9F PACKET_IDENTIFIERS"},
+	{"std.mqtt", engine.KindBroker, engine.Auth, "0x86 0x8C"},
+	{"std.mqtt", engine.KindBroker, engine.Permission, "0x87 0x8A"},
+	{"std.mqtt", engine.KindBroker, engine.Concurrency, "0x8E 0x91"},
+	{"std.mqtt", engine.KindBroker, engine.ServerError, "0x80 0x83"},
+	{"std.mqtt", engine.KindBroker, engine.Permanent, "0x81 0x82 0x84 0x85 0x8F 0x90 0x92 0x94 0x95 0x99 0x9A 0x9B 0x9D 0x9E 0xA1 0xA2 INVALID_ARGUMENTS"},
 	// The engine's words for what fails on the way, [engine.FailureCodes].
 	{"std.net", engine.KindNet, engine.Transient, "ECONNREFUSED ENETUNREACH EHOSTUNREACH ENETDOWN EHOSTDOWN ECONNRESET ECONNABORTED EPIPE ENETRESET ENOTCONN ESHUTDOWN " +
 		"ETIMEDOUT EADDRNOTAVAIL EADDRINUSE ENOBUFS DIAL_TIMEOUT IO_TIMEOUT TIMEOUT CONN_CLOSED RESPONSE_HEADER_TIMEOUT CLIENT_TIMEOUT " +
@@ -350,6 +358,8 @@ func TestCodesOfOtherKindsAreLeftAlone(t *testing.T) {
 		{"std.amqp", engine.Failure{Kind: engine.KindBroker}},
 		{"std.kafka", engine.Failure{Kind: engine.KindHTTP, Code: "NOT_COORDINATOR"}},
 		{"std.kafka", engine.Failure{Kind: engine.KindBroker}},
+		{"std.mqtt", engine.Failure{Kind: engine.KindHTTP, Code: "0x87"}},
+		{"std.mqtt", engine.Failure{Kind: engine.KindBroker}},
 		{"std.grpc", engine.Failure{Kind: engine.KindGRPC}},
 	} {
 		if got, rule := classOf(usingPack(t, one.pack), &one.f); rule != engine.RuleDefault {
@@ -658,7 +668,7 @@ func TestWhatFailsOnTheWayHasItsClass(t *testing.T) {
 			if f.Phase != one.phase {
 				t.Errorf("the phase is %s, want %s", f.Phase, one.phase)
 			}
-			for _, pack := range []string{"std.net", "std.http", "std.sql", "std.grpc", "std.redis", "std.aws", "std.nats", "std.amqp", "std.kafka"} {
+			for _, pack := range []string{"std.net", "std.http", "std.sql", "std.grpc", "std.redis", "std.aws", "std.nats", "std.amqp", "std.kafka", "std.mqtt"} {
 				got, rule := classOf(usingPack(t, pack), f)
 				if got != one.class || one.rule != "" && rule != "std.net/"+one.rule {
 					t.Errorf("%s: %s %s is %v by %s, want %v by std.net/%s", pack, f.Kind, f.Code, got, rule, one.class, one.rule)
@@ -762,7 +772,7 @@ func TestMarkersDecideInEveryPack(t *testing.T) {
 // Packs are written as users write theirs, and nothing is to be said of them; they
 // name their sources.
 func TestPacksAreDocumentsOfTheLanguage(t *testing.T) {
-	want := []string{"std.amqp", "std.aws", "std.context", "std.default", "std.grpc", "std.http", "std.kafka", "std.marker", "std.nats", "std.net", "std.redis", "std.sql", "std.strict"}
+	want := []string{"std.amqp", "std.aws", "std.context", "std.default", "std.grpc", "std.http", "std.kafka", "std.marker", "std.mqtt", "std.nats", "std.net", "std.redis", "std.sql", "std.strict"}
 	if !slices.Equal(Packs(), want) {
 		t.Errorf("the packs are %v, want %v", Packs(), want)
 	}
