@@ -70,6 +70,9 @@ var mayImport = map[string][]string{
 	"contrib/redressnats":  {".", "engine", "internal/recorded", "github.com/nats-io/nats.go"},
 	"contrib/redressotel":  {".", "engine", "internal/telemetry", "go.opentelemetry.io/otel"},
 	"contrib/redressprom":  {".", "internal/telemetry", "github.com/prometheus/client_golang"},
+
+	"contrib/redressfsnotify": {".", "github.com/fsnotify/fsnotify"},
+	"contrib/redressrediskv":  {".", "github.com/redis/go-redis/v9"},
 }
 
 func TestOnlyAllowedImports(t *testing.T) {
