@@ -337,3 +337,68 @@ func TestLinesThatAreNoneAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestAResponseThatFailedIsReplayedByBothLists holds for results that are failures without
+// a rule for results, as responses of HTTP clients are.
+func TestAResponseThatFailedIsReplayedByBothLists(t *testing.T) {
+	failed := failedResponse()
+	strict := strings.Replace(policies, "result.status == 202", "result.status == 503", 1)
+	for _, row := range []struct {
+		name, active, rule string
+	}{
+		{"a rule for errors decided", policies, "busy"},
+		{"a rule for results decided", strict, "later"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var file bytes.Buffer
+			r := record(t, &file, redressreplay.RecordOptions{})
+			candidate, err := redressreplay.Shadow(load(t, next), redressreplay.ShadowOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			run(load(t, row.active), redress.Observers(r, candidate), reply(503), nil, failed)
+			if err := r.Close(); err != nil {
+				t.Fatal(err)
+			}
+			replayed := redressreplay.Compare(load(t, next), 0)
+			if err := replayed.Add(lines(t, file.String())[0], redressreplay.Place{}); err != nil {
+				t.Fatal(err)
+			}
+			for _, report := range []redressreplay.Report{candidate.Report(), replayed.Report()} {
+				if len(report.Differences) != 1 || report.Differences[0].Rule != row.rule || report.Differences[0].NewClass != "TRANSIENT" || report.Differences[0].NewRule != "busy" {
+					t.Errorf("report %+v, want that busy gives TRANSIENT where %s decided", report, row.rule)
+				}
+			}
+		})
+	}
+}
+
+func failedResponse() redress.Option {
+	return engine.WithResultError(func(v any) error {
+		if status, ok := v.(reply); ok && status >= 400 {
+			return answer{int(status)}
+		}
+		return nil
+	})
+}
+
+// FuzzLines holds that a line is refused, or can be asked about.
+func FuzzLines(f *testing.F) {
+	f.Add([]byte(`{"redress":1,"policy":"payments","cause":"result","failed":true,"failure":{"status":503,"retry_after":"2s","attributes":{"a":{"int":3}},"inner":{"code":"x"}},"class":"SERVER_ERROR","rule":"busy"}`))
+	f.Add([]byte(`{"redress":1,"omitted":{"sampled":1,"dropped":0}}`))
+	set := load(f, policies)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		l, err := redressreplay.ParseLine(text)
+		if err != nil {
+			return
+		}
+		c := redressreplay.Compare(set, 1)
+		if err := c.Add(l, redressreplay.Place{}); err != nil {
+			t.Errorf("%s is read, and then refused: %v", text, err)
+		}
+		r := c.Report()
+		for _, d := range r.Differences {
+			_ = d.Samples[0].String()
+		}
+	})
+}
