@@ -73,6 +73,7 @@ var mayImport = map[string][]string{
 
 	"contrib/redressfsnotify": {".", "github.com/fsnotify/fsnotify"},
 	"contrib/redressrediskv":  {".", "github.com/redis/go-redis/v9"},
+	"contrib/redressnatskv":   {".", "github.com/nats-io/nats.go"},
 }
 
 func TestOnlyAllowedImports(t *testing.T) {
