@@ -152,7 +152,7 @@ func ExampleLoadBundle() {
 	must(err)
 	fmt.Println(set.Names())
 	// Output:
-	// [orders-api]
+	// [shop-orders]
 }
 
 // Idempotent takes back what a handle, or a helper, assumes.
