@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing/fstest"
 	"time"
 
@@ -115,9 +116,10 @@ func ExampleFallbackPolicy() {
 	must(set.Reload(ctx))
 
 	outcome := redress.Execute(ctx, payments, answers(503))
-	fmt.Println(outcome.Policy, outcome.Attempts)
+	instead, _, _ := strings.Cut(outcome.Revision, "@")
+	fmt.Println(outcome.Policy, outcome.Attempts, instead)
 	// Output:
-	// cautious 1
+	// payments 1 cautious
 }
 
 // An HTTPSource believes a file that was signed by the key it was given.

@@ -209,6 +209,7 @@ func TestTheCallersBodyIsClosedOnEveryPath(t *testing.T) {
 		{"it panics", func(*http.Request) (*http.Response, error) { panic("boom") }, nil},
 		{"it panics half way", func(r *http.Request) (*http.Response, error) { _, _ = r.Body.Read(make([]byte, 1)); panic("boom") }, nil},
 		{"the context has ended", sloppy(nil), func(r *http.Request) *http.Request { return r.WithContext(ended) }},
+		//lint:ignore SA1019 what old programs set
 		{"Cancel is closed", sloppy(nil), func(r *http.Request) *http.Request { r.Cancel = canceled; return r }},
 		{"GetBody fails", sloppy(refused), func(r *http.Request) *http.Request {
 			r.GetBody = func() (io.ReadCloser, error) { return nil, errors.New("the file is gone") }

@@ -375,6 +375,7 @@ func TestRequestCancelEndsTheCall(t *testing.T) {
 	stop := make(chan struct{})
 	address, base, conns := faulty(t, func(c net.Conn) { close(stop); hang(c) })
 	req := request(t, "GET", address, nil)
+	//lint:ignore SA1019 what old programs set
 	req.Cancel = stop
 	_, err := client(base, policy(t)).Do(req)
 	equal(t, "reason", failure(t, err).Reason, redress.Aborted)

@@ -30,7 +30,7 @@ func TestAThousandCallsAtOnce(t *testing.T) {
 				}
 				n, _ := tries.LoadOrStore(r.URL.Path, new(atomic.Int64))
 				if n.(*atomic.Int64).Add(1) < 3 {
-					http.Error(w, strings.Repeat("busy ", 100), 503)
+					http.Error(w, strings.Repeat("busy ", 100), http.StatusServiceUnavailable)
 					return
 				}
 				_, _ = w.Write(body)

@@ -119,7 +119,7 @@ func TestTheHandlersContextEndsAtThePolicysDeadline(t *testing.T) {
 		w := guard(policy(t, "retry: {deadline: 5s}"), func(w http.ResponseWriter, r *http.Request) {
 			<-r.Context().Done()
 			equal(t, "elapsed", time.Since(start), 5*time.Second)
-			http.Error(w, "too slow", 503)
+			http.Error(w, "too slow", http.StatusServiceUnavailable)
 		})
 		equal(t, "body", w.Body.String(), "too slow\n")
 	})

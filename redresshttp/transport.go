@@ -268,11 +268,12 @@ func (x *exchange) prepare(ctx context.Context) (*http.Request, error) {
 // cancelled heeds Request.Cancel, which is deprecated but not gone: it ends the attempt
 // that runs and keeps another one from being made. It does not end a wait.
 func (x *exchange) cancelled() bool {
-	if x.request.Cancel == nil {
+	cancel := x.request.Cancel //lint:ignore SA1019 what old programs set
+	if cancel == nil {
 		return false
 	}
 	select {
-	case <-x.request.Cancel:
+	case <-cancel:
 		return true
 	default:
 		return false

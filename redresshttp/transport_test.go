@@ -147,7 +147,7 @@ func TestRetryAfterIsObeyedCappedAndNeverShortened(t *testing.T) {
 					for name, value := range row.header {
 						w.Header().Set(name, value)
 					}
-					http.Error(w, "later", 429)
+					http.Error(w, "later", http.StatusTooManyRequests)
 				}
 			}())
 			var slept []time.Duration
