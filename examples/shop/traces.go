@@ -39,7 +39,7 @@ func (l *lastSpans) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 		for _, e := range s.Events() {
 			fmt.Fprintf(w, "    +%v %s", e.Time.Sub(s.StartTime()).Round(time.Millisecond), e.Name)
 			for _, a := range e.Attributes {
-				fmt.Fprintf(w, " %s=%s", a.Key, a.Value.Emit())
+				fmt.Fprintf(w, " %s=%s", a.Key, a.Value.String())
 			}
 			fmt.Fprintln(w)
 		}
