@@ -72,10 +72,10 @@ func join(store Store, opts Options, now func() time.Time) (*Fleet, error) {
 		wrong = append(wrong, errors.New("the store is nil"))
 	}
 	if opts.Interval < 0 || opts.Interval > 0 && opts.Interval < time.Millisecond {
-		wrong = append(wrong, fmt.Errorf("Interval is %v, must be at least 1ms", opts.Interval))
+		wrong = append(wrong, fmt.Errorf("the Interval is %v, must be at least 1ms", opts.Interval))
 	}
 	if opts.Timeout < 0 {
-		wrong = append(wrong, fmt.Errorf("Timeout is %v, must not be negative", opts.Timeout))
+		wrong = append(wrong, fmt.Errorf("the Timeout is %v, must not be negative", opts.Timeout))
 	}
 	if err := errors.Join(wrong...); err != nil {
 		return nil, fmt.Errorf("redressfleet: %w", err)

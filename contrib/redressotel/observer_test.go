@@ -110,7 +110,7 @@ func show(attributes []attribute.KeyValue) string {
 	var all []string
 	for _, a := range attributes {
 		if a.Key != attemptDuration && a.Key != "redress.revision" {
-			all = append(all, fmt.Sprintf("%s=%s", a.Key, a.Value.Emit()))
+			all = append(all, fmt.Sprintf("%s=%s", a.Key, a.Value.String()))
 		}
 	}
 	slices.Sort(all)
