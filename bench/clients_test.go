@@ -16,12 +16,15 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/eclipse/paho.golang/paho"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/nats-io/nats.go"
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/redis/go-redis/v9"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"google.golang.org/grpc"
@@ -33,6 +36,8 @@ import (
 	"github.com/redress-policy/redress/contrib/redressamqp"
 	"github.com/redress-policy/redress/contrib/redressaws"
 	"github.com/redress-policy/redress/contrib/redressgrpc"
+	"github.com/redress-policy/redress/contrib/redresskafka"
+	"github.com/redress-policy/redress/contrib/redressmqtt"
 	"github.com/redress-policy/redress/contrib/redressnats"
 	"github.com/redress-policy/redress/contrib/redressotel"
 	"github.com/redress-policy/redress/contrib/redresspgx"
@@ -76,6 +81,8 @@ var pairs = []pair{
 	{"grpc", "std.grpc", openGRPC, false},
 	{"nats", "std.nats", openNATS, false},
 	{"amqp", "std.amqp", openAMQP, false},
+	{"kafka", "std.kafka", openKafka, false},
+	{"mqtt", "std.mqtt", openMQTT, false},
 	{"aws", "std.aws", openAWS, false},
 	{"otel", "std.http", openOTel, true},
 	{"prom", "std.http", openProm, true},
@@ -382,6 +389,54 @@ func openAMQP(tb testing.TB, p *redress.Policy) (bare, ours step) {
 		return want(taken, err)
 	}
 	return bare, func(ctx context.Context) error { return publisher.Publish(ctx, "", queue.Name, msg) }
+}
+
+// openKafka produces to the broker that franz-go has for tests, in this process.
+func openKafka(tb testing.TB, p *redress.Policy) (bare, ours step) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "hello"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(cluster.Close)
+	connect := func(opts ...kgo.Opt) *kgo.Client {
+		client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(cluster.ListenAddrs()...))...)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(client.Close)
+		return client
+	}
+	plain, client := connect(), connect(redresskafka.Options()...)
+	record := func() *kgo.Record { return &kgo.Record{Topic: "hello", Value: []byte("hello")} }
+	bare = func(ctx context.Context) error { return plain.ProduceSync(ctx, record()).FirstErr() }
+	ours = func(ctx context.Context) error {
+		_, err := redresskafka.Produce(ctx, p, client, record())
+		return err
+	}
+	return bare, ours
+}
+
+// openMQTT publishes with QoS 1 to a topic that nobody has subscribed to.
+func openMQTT(tb testing.TB, p *redress.Policy) (bare, ours step) {
+	address := proof.Address(tb, "REDRESS_TEST_MOSQUITTO", "127.0.0.1:1883")
+	dial := func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", address) }
+	conn, err := dial(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	client := paho.NewClient(paho.ClientConfig{Conn: conn})
+	if _, err := client.Connect(tb.Context(), &paho.Connect{CleanStart: true, KeepAlive: 30}); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = client.Disconnect(&paho.Disconnect{}) })
+	publisher := &redressmqtt.Publisher{Policy: p, Dial: dial}
+	tb.Cleanup(func() { _ = publisher.Close() })
+	message := func() *paho.Publish { return &paho.Publish{Topic: "redress/bench", QoS: 1, Payload: []byte("hello")} }
+	bare = func(ctx context.Context) error {
+		_, err := client.Publish(ctx, message())
+		return err
+	}
+	return bare, func(ctx context.Context) error { return publisher.Publish(ctx, message()) }
 }
 
 // openAWS calls a service that answers every request at once. Requests are signed.

@@ -8,6 +8,7 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/sts v1.52.0
 	github.com/cenkalti/backoff/v5 v5.0.3
 	github.com/eapache/go-resiliency v1.7.0
+	github.com/eclipse/paho.golang v0.23.0
 	github.com/expr-lang/expr v1.17.8
 	github.com/failsafe-go/failsafe-go v0.9.8
 	github.com/google/cel-go v0.31.0
@@ -20,6 +21,8 @@ require (
 	github.com/redress-policy/redress/contrib/redressamqp v0.0.0
 	github.com/redress-policy/redress/contrib/redressaws v0.0.0
 	github.com/redress-policy/redress/contrib/redressgrpc v0.0.0
+	github.com/redress-policy/redress/contrib/redresskafka v0.0.0
+	github.com/redress-policy/redress/contrib/redressmqtt v0.0.0
 	github.com/redress-policy/redress/contrib/redressnats v0.0.0
 	github.com/redress-policy/redress/contrib/redressotel v0.0.0
 	github.com/redress-policy/redress/contrib/redresspgx v0.0.0
@@ -27,6 +30,8 @@ require (
 	github.com/redress-policy/redress/contrib/redressredis v0.0.0
 	github.com/sethvargo/go-retry v0.5.0
 	github.com/sony/gobreaker/v2 v2.4.0
+	github.com/twmb/franz-go v1.22.3
+	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c
 	go.opentelemetry.io/otel/sdk v1.47.0
 	go.opentelemetry.io/otel/sdk/metric v1.47.0
 	google.golang.org/grpc v1.85.0
@@ -53,15 +58,17 @@ require (
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
-	github.com/klauspost/compress v1.20.1 // indirect
+	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/nats-io/nkeys v0.4.16 // indirect
 	github.com/nats-io/nuid v1.0.1 // indirect
+	github.com/pierrec/lz4/v4 v4.1.33 // indirect
 	github.com/prometheus/client_golang v1.25.0 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/santhosh-tekuri/jsonschema/v5 v5.3.1 // indirect
+	github.com/twmb/franz-go/pkg/kmsg v1.15.1 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel v1.47.0 // indirect
 	go.opentelemetry.io/otel/log v1.47.0 // indirect
@@ -85,6 +92,8 @@ replace (
 	github.com/redress-policy/redress/contrib/redressamqp => ../contrib/redressamqp
 	github.com/redress-policy/redress/contrib/redressaws => ../contrib/redressaws
 	github.com/redress-policy/redress/contrib/redressgrpc => ../contrib/redressgrpc
+	github.com/redress-policy/redress/contrib/redresskafka => ../contrib/redresskafka
+	github.com/redress-policy/redress/contrib/redressmqtt => ../contrib/redressmqtt
 	github.com/redress-policy/redress/contrib/redressnats => ../contrib/redressnats
 	github.com/redress-policy/redress/contrib/redressotel => ../contrib/redressotel
 	github.com/redress-policy/redress/contrib/redresspgx => ../contrib/redresspgx
