@@ -54,3 +54,45 @@ func TestAListIsSilentOnStatusesThatNoRuleKnows(t *testing.T) {
 		t.Error("of a condition that is not known it is said that it never holds")
 	}
 }
+
+// TestConditionsOfTheStatusAloneHoldForTheRightStatuses tries every status there could be,
+// and some that there cannot.
+func TestConditionsOfTheStatusAloneHoldForTheRightStatuses(t *testing.T) {
+	has := &cond.Expr{Op: cond.OpHas, Name: "err.status", Type: "bool"}
+	list := func(values ...int64) *cond.Expr {
+		e := &cond.Expr{Op: cond.OpList, Type: "list"}
+		for _, v := range values {
+			e.Args = append(e.Args, literal(v))
+		}
+		return e
+	}
+	for name, one := range map[string]struct {
+		e    *cond.Expr
+		want func(s int) bool
+	}{
+		"one":              {call("==", status(), literal(429)), func(s int) bool { return s == 429 }},
+		"none but one":     {call("!=", literal(0), status()), func(s int) bool { return s != 0 }},
+		"a range":          {call("&&", call(">=", status(), literal(500)), call("<", status(), literal(600))), func(s int) bool { return s >= 500 && s < 600 }},
+		"all above":        {call("<", literal(499), status()), func(s int) bool { return s > 499 }},
+		"all below":        {call("<=", status(), literal(0)), func(s int) bool { return s <= 0 }},
+		"the last":         {call(">=", status(), literal(639)), func(s int) bool { return s >= 639 }},
+		"not the last":     {call("!=", status(), literal(639)), func(s int) bool { return s != 639 }},
+		"a list":           {call("in", status(), list(0, 1, 408, 409, 639)), func(s int) bool { return s == 0 || s == 1 || s == 408 || s == 409 || s == 639 }},
+		"not of a list":    {call("!", call("in", status(), list(200, 204))), func(s int) bool { return s != 200 && s != 204 }},
+		"known":            {has, func(s int) bool { return s != 0 }},
+		"known and small":  {call("&&", has, call("<", status(), literal(100))), func(s int) bool { return s != 0 && s < 100 }},
+		"ranges that meet": {call("||", call("<", status(), literal(300)), call(">=", status(), literal(300))), func(int) bool { return true }},
+		"never":            {call("&&", call("<", status(), literal(300)), call(">", status(), literal(300))), func(int) bool { return false }},
+	} {
+		when, other := cond.NewCompiler().Condition(one.e)
+		if other != nil {
+			t.Fatalf("%s: %+v is not compiled", name, other)
+		}
+		for s := -2; s < 1000; s++ {
+			got, err := when.Test(&engine.Input{Failure: &engine.Failure{Status: s}})
+			if err != nil || got != one.want(s) {
+				t.Errorf("%s: status %d: %t, %v", name, s, got, err)
+			}
+		}
+	}
+}

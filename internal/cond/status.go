@@ -16,19 +16,29 @@ func statusTest(e *Expr) (v value[bool], ok bool) {
 		return v, false
 	}
 	holds := func(s int64) bool { return e.outcomes("status", s) == isTrue }
+	// Statuses between those that literals name are all alike, those below 0 too.
+	starts := []int64{0, 1} // 1 because has asks for 0
+	e.literals(func(_, _ string, v any) { starts = append(starts, v.(int64), v.(int64)+1) })
+	slices.Sort(starts)
+	below, above := holds(-1), holds(maxTested+1)
 	var set [maxTested/64 + 1]uint64
 	first, last, n := 0, -1, 0
-	for s := range maxTested + 1 {
-		if holds(int64(s)) {
-			if n == 0 {
-				first = s
-			}
-			set[s/64] |= 1 << (s % 64)
-			last, n = s, n+1
+	for i, start := range starts {
+		end := int64(maxTested + 1)
+		if i+1 < len(starts) {
+			end = starts[i+1]
 		}
+		if start >= end || !holds(start) {
+			continue
+		}
+		if n == 0 {
+			first = int(start)
+		}
+		for s := start; s < end; s++ {
+			set[s/64] |= 1 << (s % 64)
+		}
+		last, n = int(end)-1, n+int(end-start)
 	}
-	// No literal is outside the set, so that all statuses below it are alike, and all above.
-	below, above := holds(-1), holds(maxTested+1)
 	switch oneRange := n > 0 && n == last-first+1 && !below; {
 	case oneRange && !above && n == 1:
 		return field(func(in *engine.Input) bool { return status(in) == first }), true
