@@ -24,6 +24,7 @@ type Set struct{ view atomic.Pointer[view] }
 type view struct {
 	catalog  *catalog.Catalog
 	warnings dsl.Diagnostics
+	fallback string // name of the fallback policy, "" without
 }
 
 // A LoadOption gives a set what its documents cannot say themselves.
@@ -108,12 +109,12 @@ func LoadBundle(data []byte, opts ...LoadOption) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, policies, err := ir.Load(data, given)
+	b, policies, err := ir.Load(data, given)
 	if err != nil {
 		return nil, fmt.Errorf("redress: %w", err)
 	}
 	s := &Set{}
-	s.view.Store(&view{catalog: catalog.New(policies)})
+	s.view.Store(&view{catalog: catalog.New(policies), fallback: b.Set.FallbackPolicy})
 	return s, nil
 }
 
@@ -133,7 +134,7 @@ func newSet(loaded *load.Result) (*Set, error) {
 		return nil, err
 	}
 	s := &Set{}
-	s.view.Store(&view{catalog.New(loaded.Program.Build()), loaded.Diagnostics})
+	s.view.Store(&view{catalog.New(loaded.Program.Build()), loaded.Diagnostics, loaded.Program.FallbackPolicy().V})
 	return s, nil
 }
 
@@ -156,6 +157,11 @@ func (s *Set) MustPolicy(name string) *Policy {
 // that operation. Of several patterns that match, the most specific wins: the one
 // with the most characters that are not stars.
 func (s *Set) For(operation string) (*Policy, error) { return s.view.Load().catalog.For(operation) }
+
+// FallbackPolicy returns the name of the policy under which calls run whose own policy was
+// removed, "" if they fail: what the documents' fallback_policy says or, of a live set,
+// [FallbackPolicy]. Nothing is ever removed from a set that is not live.
+func (s *Set) FallbackPolicy() string { return s.view.Load().fallback }
 
 // Warnings returns what the loader found that is no error.
 func (s *Set) Warnings() []Diagnostic { return append([]Diagnostic(nil), s.view.Load().warnings...) }

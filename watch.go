@@ -85,8 +85,10 @@ func Settle(d time.Duration) WatchOption {
 	return watchOption(func(w *watching) { w.settle = d })
 }
 
-// FallbackPolicy names the policy under which calls run whose own was removed. It must
-// be in the set, also after every reload. Without it such calls fail with
+// FallbackPolicy names the policy under which calls run whose own was removed, for sets
+// whose documents do not say: `fallback_policy` of a Set document does. If both do and say
+// different names, the set does not load, and a reload to such a set is refused. The policy
+// must be in the set, also after every reload. Without one such calls fail with
 // [ErrPolicyRemoved].
 func FallbackPolicy(name string) WatchOption {
 	return watchOption(func(w *watching) { w.fallback = name })
@@ -251,7 +253,11 @@ func (s *LiveSet) accept(snapshot Snapshot, digest string, now time.Time) (*Even
 	if err := loaded.Diagnostics.Err(); err != nil {
 		return nil, err
 	}
-	carried, err := s.live.Reload(loaded.Program.Build(), s.options.fallback)
+	fallback, err := s.fallback(loaded)
+	if err != nil {
+		return nil, err
+	}
+	carried, err := s.live.Reload(loaded.Program.Build(), fallback)
 	if err != nil {
 		return nil, err
 	}
@@ -260,7 +266,7 @@ func (s *LiveSet) accept(snapshot Snapshot, digest string, now time.Time) (*Even
 		p, _ := s.live.Policy(name)
 		handles = append(handles, p)
 	}
-	s.Set.view.Store(&view{catalog.New(handles), loaded.Diagnostics})
+	s.Set.view.Store(&view{catalog.New(handles), loaded.Diagnostics, fallback})
 	before := s.accepted
 	s.accepted, s.refused = accepted{digest, documentsOf(loaded.Set, now), nextExpiry(loaded.Set, now)}, ""
 	s.note(func(status *Status) {
@@ -272,9 +278,30 @@ func (s *LiveSet) accept(snapshot Snapshot, digest string, now time.Time) (*Even
 	}
 	told := &engine.Reload{
 		OldRevision: before.digest, NewRevision: digest, From: snapshot.From, Version: snapshot.Version, By: snapshot.By,
-		Changes: before.documents.changes(s.accepted.documents), Carried: carried,
+		FallbackPolicy: fallback, Changes: before.documents.changes(s.accepted.documents), Carried: carried,
 	}
 	return &Event{Kind: engine.EventPolicyReloaded, Time: now, Revision: digest, Note: told.Summary(), Reload: told}, nil
+}
+
+// fallback is the policy that the set or the program names for calls whose own is gone.
+func (s *LiveSet) fallback(loaded *load.Result) (string, error) {
+	said, given := loaded.Program.FallbackPolicy(), s.options.fallback
+	known := loaded.Set.Names("Policy")
+	switch {
+	case said.Set && given != "" && said.V != given:
+		return "", dsl.Diagnostics{{
+			Range: said.Range, Code: dsl.CodeContradiction, Help: "say it in one place, or the same in both",
+			Message: fmt.Sprintf("fallback_policy is %q, and the program says %q with redress.FallbackPolicy", said.V, given),
+		}}.Err()
+	case said.Set:
+		return said.V, nil
+	case given == "" || slices.Contains(known, given):
+		return given, nil
+	}
+	if near, ok := dsl.Nearest(given, known); ok {
+		return "", fmt.Errorf("redress.FallbackPolicy: no policy is called %q; did you mean %q?", given, near)
+	}
+	return "", fmt.Errorf("redress.FallbackPolicy: no policy is called %q", given)
 }
 
 // settled reads the source until it has said the same twice, or says nothing new.

@@ -293,6 +293,125 @@ func TestRemovedPoliciesFallBack(t *testing.T) {
 	}
 }
 
+func setOf(name, fallback string) string {
+	return fmt.Sprintf("apiVersion: redress/v1\nkind: Set\nname: %s\nfallback_policy: %s\n", name, fallback)
+}
+
+// TestTheDocumentsSayWhatBecomesOfRemovedPolicies also while calls go on under them.
+func TestTheDocumentsSayWhatBecomesOfRemovedPolicies(t *testing.T) {
+	source, told := &scripted{}, &heard{}
+	source.set("p.yaml", policyOf("p", 1)+"---\n"+policyOf("gentle", 2)+"---\n"+policyOf("bold", 3))
+	source.set("set.yaml", setOf("shop", "gentle"))
+	set, err := redress.Watch(t.Context(), source, redress.Every(time.Hour), redress.Settle(0), redress.WithPolicyObserver(told))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := set.MustPolicy("p")
+	without := policyOf("gentle", 2) + "---\n" + policyOf("bold", 3)
+	for _, row := range []struct {
+		file, text string
+		told       string
+		fallback   string
+		attempts   int
+	}{
+		{"p.yaml", without, "policy_reloaded [Policy p: removed]", "gentle", 2},
+		{"set.yaml", setOf("shop", "bold"), "policy_reloaded [Set shop: changed: fallback_policy]", "bold", 3},
+		{"more.yaml", setOf("too", "bold"), "policy_reloaded [Set too: added]", "bold", 3},
+		{"more.yaml", setOf("too", "gentle"), `policy_reload_failed set.yaml:4:18: error: fallback_policy is "bold" here and "gentle" elsewhere in the set [RD017 contradiction]`, "bold", 3},
+		{"more.yaml", setOf("too", "bould"), `policy_reload_failed more.yaml:4:18: error: no policy is called "bould"; did you mean "bold"? [RD019 unknown-reference]`, "bold", 3},
+		{"more.yaml", "", "policy_reloaded [Set too: removed]", "bold", 3},
+		{"p.yaml", policyOf("gentle", 2), `policy_reload_failed set.yaml:4:18: error: no policy is called "bold" [RD019 unknown-reference]`, "bold", 3},
+		{"p.yaml", without, "", "bold", 3},
+		{"set.yaml", "", "policy_reloaded [Set shop: removed]", "", 0},
+		{"set.yaml", setOf("shop", "gentle"), "policy_reloaded [Set shop: added]", "gentle", 2},
+		{"p.yaml", without + "---\n" + policyOf("p", 4), "policy_reloaded [Policy p: added]", "gentle", 4},
+	} {
+		source.set(row.file, row.text)
+		_ = set.Reload(t.Context())
+		told.mu.Lock()
+		for _, e := range told.events {
+			if want := row.fallback; e.Err == nil && e.Reload.FallbackPolicy != want {
+				t.Errorf("%s: the event says %q, want %q", row.told, e.Reload.FallbackPolicy, want)
+			}
+		}
+		told.mu.Unlock()
+		if got := told.take(); got != row.told {
+			t.Errorf("told %s, want %s", got, row.told)
+		}
+		if got := set.FallbackPolicy(); got != row.fallback {
+			t.Errorf("%s: the fallback policy is %q, want %q", row.told, got, row.fallback)
+		}
+		if got := attempts(t, p); got != row.attempts {
+			t.Errorf("%s: %d attempts, want %d", row.told, got, row.attempts)
+		}
+		if row.attempts == 0 {
+			if _, err := redress.Call(t.Context(), p, func(context.Context) (int, error) { return 0, nil }); !errors.Is(err, redress.ErrPolicyRemoved) {
+				t.Errorf("%s: %v, want ErrPolicyRemoved", row.told, err)
+			}
+		}
+	}
+}
+
+// TestTheProgramAndTheDocumentsMustNotNameTwoFallbackPolicies so that neither is silently
+// passed over.
+func TestTheProgramAndTheDocumentsMustNotNameTwoFallbackPolicies(t *testing.T) {
+	source := &scripted{}
+	source.set("p.yaml", policyOf("p", 1)+"---\n"+policyOf("gentle", 2)+"---\n"+policyOf("bold", 3))
+	source.set("set.yaml", setOf("shop", "bold"))
+	watch := func() (*redress.LiveSet, error) {
+		return redress.Watch(t.Context(), source, redress.Every(time.Hour), redress.Settle(0), redress.FallbackPolicy("gentle"))
+	}
+	want := `set.yaml:4:18: error: fallback_policy is "bold", and the program says "gentle" with redress.FallbackPolicy [RD017 contradiction]`
+	if _, err := watch(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Watch = %v\nwant %s", err, want)
+	}
+	for _, agreed := range []string{setOf("shop", "gentle"), ""} {
+		source.set("set.yaml", agreed)
+		set, err := watch()
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.set("set.yaml", setOf("shop", "bold"))
+		if err := set.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Reload = %v\nwant %s", err, want)
+		}
+		if got := set.FallbackPolicy(); got != "gentle" {
+			t.Errorf("the fallback policy is %q", got)
+		}
+	}
+	source.set("set.yaml", "")
+	if _, err := redress.Watch(t.Context(), source, redress.FallbackPolicy("gentel")); err == nil || !strings.Contains(err.Error(), `no policy is called "gentel"; did you mean "gentle"?`) {
+		t.Errorf("a misspelt option: %v", err)
+	}
+}
+
+// TestALaterLayerSaysWhatHoldsForTheSet by a Set document of the same name.
+func TestALaterLayerSaysWhatHoldsForTheSet(t *testing.T) {
+	emergency := fstest.MapFS{}
+	set, err := redress.Watch(t.Context(), redress.Layers(
+		redress.Layer{Name: "base", Source: redress.FS("base", fstest.MapFS{
+			"all.yaml": {Data: []byte(policyOf("gentle", 2) + "---\n" + policyOf("bold", 3) + "---\n" + setOf("shop", "gentle"))},
+		})},
+		redress.Layer{Name: "emergency", Source: redress.FS("emergency", emergency)},
+	), redress.Every(time.Hour), redress.Settle(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct{ text, fallback, wrong string }{
+		{setOf("shop", "bold"), "bold", ""},
+		{setOf("other", "bold"), "bold", "elsewhere in the set"},
+	} {
+		emergency["set.yaml"] = &fstest.MapFile{Data: []byte(row.text)}
+		err := set.Reload(t.Context())
+		if row.wrong == "" && err != nil || row.wrong != "" && (err == nil || !strings.Contains(err.Error(), row.wrong)) {
+			t.Errorf("Reload = %v, want %q", err, row.wrong)
+		}
+		if got := set.FallbackPolicy(); got != row.fallback {
+			t.Errorf("the fallback policy is %q, want %q", got, row.fallback)
+		}
+	}
+}
+
 // TestADirFollowsWhateverIsDoneToItsFiles does what editors, deployments and Kubernetes
 // do to files.
 func TestADirFollowsWhateverIsDoneToItsFiles(t *testing.T) {

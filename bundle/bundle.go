@@ -95,6 +95,10 @@ func (s *Set) MustPolicy(name string) *engine.Policy {
 // characters that are not stars.
 func (s *Set) For(operation string) (*engine.Policy, error) { return s.catalog.For(operation) }
 
+// FallbackPolicy returns the name that the documents' fallback_policy gave: for a program
+// that replaces sets while it runs, with [engine.Live]. It is "" if they gave none.
+func (s *Set) FallbackPolicy() string { return s.bundle.Set.FallbackPolicy }
+
 // Digest returns the SHA-256 of the bundle's payload in hexadecimal digits: bundles with
 // equal digests hold the same policies.
 func (s *Set) Digest() string { return s.bundle.Digest }

@@ -185,12 +185,12 @@ func try(data []byte) int {
 
 func TestANewerBundleSaysWhatToDo(t *testing.T) {
 	data := build(t, payments)
-	binary.BigEndian.PutUint32(data[8:], 2)
+	binary.BigEndian.PutUint32(data[8:], 3)
 	_, err := bundle.Load(data)
 	if !errors.Is(err, bundle.ErrNewer) {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"version 2", "version 1", "newer redress", "older redress-lint"} {
+	for _, part := range []string{"version 3", "up to 2", "newer redress", "older redress-lint"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%v\ndoes not speak of %q", err, part)
 		}
@@ -287,6 +287,100 @@ func TestABundleThatTheFirstVersionWroteLoads(t *testing.T) {
 		if got, want := judge(before, in), judge(after, in); got != want {
 			t.Fatalf("on %+v it says\n%s\nand today\n%s", f, got, want)
 		}
+	}
+}
+
+const withFallback = payments + `---
+apiVersion: redress/v1
+kind: Policy
+name: cautious
+classify: [{id: refused, when: err.phase == "not_sent", class: TRANSIENT}]
+retry: {max_attempts: 1}
+---
+apiVersion: redress/v1
+kind: Set
+name: shop
+fallback_policy: cautious
+`
+
+// TestABundleCarriesTheFallbackPolicy in version 2 of the format, and in no other: what has
+// none is written as ever.
+func TestABundleCarriesTheFallbackPolicy(t *testing.T) {
+	for _, row := range []struct {
+		text     string
+		fallback string
+		version  uint32
+	}{{payments, "", 1}, {withFallback, "cautious", 2}} {
+		data := build(t, row.text)
+		if got := binary.BigEndian.Uint32(data[8:]); got != row.version {
+			t.Errorf("version %d of the format, want %d", got, row.version)
+		}
+		set, err := bundle.Load(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := redress.LoadBundle(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		loaded, err := redress.Parse("p.yaml", []byte(row.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, b, c := set.FallbackPolicy(), other.FallbackPolicy(), loaded.FallbackPolicy(); a != row.fallback || b != a || c != a {
+			t.Errorf("the bundle says %q, LoadBundle %q, the documents %q, want %q", a, b, c, row.fallback)
+		}
+		decoded, err := ir.Decode(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := decoded.Set.WithoutPlaces().FallbackPolicy; got != row.fallback {
+			t.Errorf("without places: %q, want %q", got, row.fallback)
+		}
+	}
+	if set, err := bundle.Load(build(t, strings.ReplaceAll(withFallback, "fallback_policy: cautious", "fallback_policy: payments-api"))); err != nil || set.Digest() == mustLoad(t, withFallback).Digest() {
+		t.Errorf("another fallback policy has the same digest, or %v", err)
+	}
+}
+
+func mustLoad(t *testing.T, text string) *bundle.Set {
+	t.Helper()
+	set, err := bundle.Load(build(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func TestABundleWhoseFallbackPolicyIsNotThereIsRefused(t *testing.T) {
+	data := build(t, withFallback)
+	for _, number := range []byte{2, 0x7f, 0x80} {
+		payload := append([]byte(nil), data[headerSize:]...)
+		payload[len(payload)-1] = number
+		altered := sign(payload)
+		altered[11] = 2
+		if _, err := bundle.Load(altered); !errors.Is(err, bundle.ErrDamaged) {
+			t.Errorf("number %d: %v", number, err)
+		}
+	}
+	if _, err := ir.Encode(&ir.Set{FallbackPolicy: "nobody"}); err == nil || !strings.Contains(err.Error(), `"nobody"`) {
+		t.Errorf("Encode: %v", err)
+	}
+}
+
+// TestABundleThatTheSecondVersionWroteLoads keeps the format, as for the first.
+func TestABundleThatTheSecondVersionWroteLoads(t *testing.T) {
+	data, err := os.ReadFile("testdata/v2.rbundle")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := bundle.Load(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := mustLoad(t, withFallback)
+	if old.FallbackPolicy() != "cautious" || old.Digest() != now.Digest() {
+		t.Errorf("it says %q with digest %s; today it is %q, %s", old.FallbackPolicy(), old.Digest(), now.FallbackPolicy(), now.Digest())
 	}
 }
 

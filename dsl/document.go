@@ -33,7 +33,7 @@ type Document struct {
 	Source     *Source
 	Range      Range // from the first key to the end of the last value
 	APIVersion Value[string]
-	Kind       Value[string] // "Policy", "Classifier", "Budget", "CircuitBreaker", "PolicyTest", "Environment", "Override"
+	Kind       Value[string] // "Policy", "Classifier", "Budget", "CircuitBreaker", "PolicyTest", "Environment", "Override", "Set"
 	Name       Value[string] // optional for PolicyTest
 
 	Policy     *Policy
@@ -44,6 +44,7 @@ type Document struct {
 
 	Environment *Environment
 	Override    *Override
+	Settings    *Settings
 
 	root *node
 }
@@ -118,6 +119,12 @@ type Overridden struct {
 	AttemptTimeout     Value[time.Duration]
 	MaxAttempts        Value[int]
 	MaxUnknownAttempts Value[int]
+}
+
+// Settings are what a set says of itself: the body of a `kind: Set` document.
+type Settings struct {
+	Description    Value[string]
+	FallbackPolicy Value[string] // under which calls run whose own policy a reload has removed
 }
 
 // PolicyAssumptions are an environment's assumptions for one policy.

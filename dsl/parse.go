@@ -75,6 +75,9 @@ func (d *decoder) body(doc *Document, kind string) []field {
 	case "Override":
 		doc.Override = &Override{}
 		return append([]field{must("name", d.name("name", &doc.Name))}, d.override(doc.Override)...)
+	case "Set":
+		doc.Settings = &Settings{}
+		return append([]field{must("name", d.name("name", &doc.Name))}, d.settings(doc.Settings)...)
 	}
 	return nil
 }
@@ -214,6 +217,13 @@ func (d *decoder) override(o *Override) []field {
 				may("max_unknown_attempts", d.integer("max_unknown_attempts", &s.MaxUnknownAttempts, 0, math.MaxInt32)),
 			)
 		}),
+	}
+}
+
+func (d *decoder) settings(s *Settings) []field {
+	return []field{
+		may("description", d.text("description", &s.Description)),
+		must("fallback_policy", d.name("fallback_policy", &s.FallbackPolicy)),
 	}
 }
 

@@ -4,7 +4,7 @@ package dsl
 
 // DocumentKinds are the kinds of documents.
 func DocumentKinds() []string {
-	return []string{"Policy", "Classifier", "Budget", "CircuitBreaker", "PolicyTest", "Environment", "Override"}
+	return []string{"Policy", "Classifier", "Budget", "CircuitBreaker", "PolicyTest", "Environment", "Override", "Set"}
 }
 
 // ModeNames say how far a policy has its way.

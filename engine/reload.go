@@ -14,6 +14,10 @@ type Reload struct {
 	Version     string `json:"version,omitempty"`
 	By          string `json:"by,omitempty"`
 
+	// FallbackPolicy is the policy under which calls of removed policies run from now on;
+	// empty if they fail, and of a reload that was refused.
+	FallbackPolicy string `json:"fallback_policy,omitempty"`
+
 	Changes []DocumentChange `json:"changes,omitempty"` // sorted; empty for one that was refused
 	Carried []Carried        `json:"carried,omitempty"` // what became of what calls share
 }
@@ -71,7 +75,7 @@ func (r *Reload) fields() iter.Seq2[string, string] {
 		}
 		for _, f := range []label{
 			{"old_revision", r.OldRevision}, {"new_revision", r.NewRevision}, {"from", r.From}, {"version", r.Version}, {"by", r.By},
-			{"changes", joinTexts(r.Changes)}, {"carried", joinTexts(r.Carried)},
+			{"fallback_policy", r.FallbackPolicy}, {"changes", joinTexts(r.Changes)}, {"carried", joinTexts(r.Carried)},
 		} {
 			if f.value != "" && !yield(f.name, f.value) {
 				return

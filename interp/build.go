@@ -18,7 +18,7 @@ func (p *Program) Build() []*engine.Policy { return built(p.IR(), p.opts) }
 
 // IR returns the policies as plain data. The program must be free of errors.
 func (p *Program) IR() *ir.Set {
-	set := &ir.Set{}
+	set := &ir.Set{FallbackPolicy: p.fallback.V}
 	for _, policy := range p.policies {
 		set.Policies = append(set.Policies, policy.plain())
 	}

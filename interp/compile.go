@@ -22,6 +22,7 @@ type Options = ir.Options
 type Program struct {
 	policies    []*Policy
 	classifiers []*Classifier
+	fallback    dsl.Value[string]
 	opts        Options
 }
 
@@ -110,6 +111,10 @@ func (p *Program) Policy(name string) *Policy {
 	return nil
 }
 
+// FallbackPolicy returns what the set's documents say under which policy calls run whose
+// own was removed; not set if they do not say.
+func (p *Program) FallbackPolicy() dsl.Value[string] { return p.fallback }
+
 // Compile compiles a set. It reports everything that is wrong with expressions,
 // references and names; what dsl has reported already is passed over. The program
 // may be used only if neither found errors.
@@ -153,6 +158,7 @@ func (k *Compiler) Compile(set *dsl.Set) (*Program, dsl.Diagnostics) {
 		}
 	}
 	c.findOverrides()
+	program.fallback = c.fallbackPolicy()
 	for doc := range set.All() {
 		if doc.Policy != nil && doc.Name.Set {
 			program.policies = append(program.policies, c.policy(doc))
@@ -358,6 +364,26 @@ func (c *setCompiler) environments() {
 			c.knownPolicy(p.Policy)
 		}
 	}
+}
+
+// fallbackPolicy is what the set says, perhaps in several documents, which must agree.
+func (c *setCompiler) fallbackPolicy() (first dsl.Value[string]) {
+	for doc := range c.set.All() {
+		if doc.Settings == nil || !doc.Settings.FallbackPolicy.Set {
+			continue
+		}
+		name := doc.Settings.FallbackPolicy
+		c.knownPolicy(name)
+		switch {
+		case !first.Set:
+			first = name
+		case name.V != first.V:
+			c.report(name.Range, dsl.CodeContradiction, "make one of the two; a Set document of a later layer takes the place of one that has its name",
+				"fallback_policy is %q here and %q elsewhere in the set", name.V, first.V)
+			c.found[len(c.found)-1].Related = []dsl.Related{{Range: first.Range, Message: "it is said here first"}}
+		}
+	}
+	return first
 }
 
 func (c *setCompiler) knownPolicy(name dsl.Value[string]) {

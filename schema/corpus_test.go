@@ -147,7 +147,8 @@ var (
 			"var-of-select-in-classify", "var-reads-itself", "var-reads-later-var").
 		because("the name is that of another document",
 			"classifier-cycle", "classifier-uses-itself", "classifier-without-result-rules", "reference-to-another-kind", "unknown-breaker",
-			"unknown-budget", "unknown-classifier", "unknown-pack", "unknown-policy-in-test", "calls-unknown", "environment-unknown-policy").
+			"unknown-budget", "unknown-classifier", "unknown-pack", "unknown-policy-in-test", "calls-unknown", "environment-unknown-policy",
+			"set-fallback-unknown", "set-fallback-contradiction").
 		because("the policy under test has to be known",
 			"call-expects-unknown-rule", "case-attribute-of-wrong-type", "case-attribute-undeclared", "case-expects-unknown-rule",
 			"case-expects-unknown-rule-of-pack", "case-expects-unknown-select")

@@ -223,7 +223,7 @@ func TestFindings(t *testing.T) {
 		{"no mapping", `[]`, `type: must be a mapping, not a list`},
 		{"nothing", `null`, `type: must be a mapping, not empty`},
 		{"empty mapping", `{}`, `apiVersion required: missing key "apiVersion"; kind required: missing key "kind"`},
-		{"unknown kind", `{"apiVersion": "redress/v1", "kind": "policy"}`, `/kind enum: must be one of Policy, Classifier, Budget, CircuitBreaker, PolicyTest, Environment, Override`},
+		{"unknown kind", `{"apiVersion": "redress/v1", "kind": "policy"}`, `/kind enum: must be one of Policy, Classifier, Budget, CircuitBreaker, PolicyTest, Environment, Override, Set`},
 		{"unknown version", `{"apiVersion": "v1", "kind": "Budget", "name": "b", "max_retries": 1, "window": "1s"}`, `/apiVersion const: the version of the language is redress/v1`},
 		{"what a kind requires", `{"apiVersion": "redress/v1", "kind": "Budget"}`,
 			`max_retries required: missing key "max_retries"; name required: missing key "name"; window required: missing key "window"`},

@@ -106,6 +106,7 @@ func documentShapes() map[string]*shape {
 			keys:   words("description policy expires set"),
 			values: map[string]*shape{"set": {keys: words("mode deadline attempt_timeout max_attempts max_unknown_attempts")}},
 		},
+		"Set": {keys: words("description fallback_policy")},
 	}
 	for name, body := range kinds {
 		kinds[name] = &shape{keys: append(words("apiVersion kind name"), body.keys...), values: body.values}

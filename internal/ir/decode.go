@@ -43,6 +43,9 @@ func Decode(data []byte) (*Bundle, error) {
 	}
 	d := &decoder{rest: payload}
 	set := d.set()
+	if b.Version >= withFallback {
+		set.FallbackPolicy = d.fallback(set.Policies)
+	}
 	if d.err == nil && len(d.rest) > 0 {
 		d.fail("%d bytes are left over", len(d.rest))
 	}
@@ -70,7 +73,7 @@ func open(data []byte) (payload []byte, b *Bundle, err error) {
 	payload = data[header:]
 	switch {
 	case version > Version:
-		return nil, nil, fmt.Errorf("%w: its format is version %d, and this program reads version %d: build the program with a newer redress, or the bundle with an older redress-lint", ErrNewer, version, Version)
+		return nil, nil, fmt.Errorf("%w: its format is version %d, and this program reads versions up to %d: build the program with a newer redress, or the bundle with an older redress-lint", ErrNewer, version, Version)
 	case version == 0:
 		return nil, nil, damaged("there is no version 0 of the format")
 	case length > MaxSize-uint64(header):
@@ -237,6 +240,15 @@ func (d *decoder) set() *Set {
 		names[p.Name] = true
 	}
 	return set
+}
+
+// fallback reads the number of the fallback policy.
+func (d *decoder) fallback(policies []*Policy) string {
+	p := at(d, policies, "policy")
+	if p == nil {
+		return ""
+	}
+	return p.Name
 }
 
 // modeShift is where the mode stands in the byte of the default class.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/redress-policy/redress/engine"
@@ -14,9 +15,13 @@ import (
 
 // The format of bundles is told in docs/bundles.md, which must be changed with it.
 
-// Version is the version of the format. A change that older programs would misread or
-// refuse needs a new one.
-const Version = 1
+// Version is the newest version of the format. A change that older programs would misread
+// or refuse needs a new one. Encode writes the oldest that can say what the set says, so
+// that older programs read what they can.
+const Version = 2
+
+// The versions that differ from those before.
+const withFallback = 2 // the policies are followed by the number of the fallback policy
 
 // magic begins every bundle. Its last bytes show that nobody took it for a text.
 const magic = "rbundle\x1a"
@@ -40,12 +45,21 @@ func Encode(set *Set) ([]byte, error) {
 	for _, p := range set.Policies {
 		e.policy(&policies, p)
 	}
+	version := uint32(1)
+	if set.FallbackPolicy != "" {
+		version = withFallback
+		i := slices.IndexFunc(set.Policies, func(p *Policy) bool { return p.Name == set.FallbackPolicy })
+		if i < 0 {
+			return nil, fmt.Errorf("the fallback policy %q is not in the set", set.FallbackPolicy)
+		}
+		policies.count(i)
+	}
 	payload := e.join(policies)
 	if len(payload) > MaxSize-header {
 		return nil, fmt.Errorf("the bundle would have more than %d MiB", MaxSize>>20)
 	}
 	bundle := buffer(magic)
-	bundle = binary.BigEndian.AppendUint32(bundle, Version)
+	bundle = binary.BigEndian.AppendUint32(bundle, version)
 	bundle = binary.BigEndian.AppendUint64(bundle, uint64(len(payload)))
 	sum := sha256.Sum256(payload)
 	bundle = append(append(bundle, sum[:]...), payload...)

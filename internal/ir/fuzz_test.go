@@ -14,10 +14,10 @@ import (
 // headerSize is what stands before the payload, as docs/bundles.md says.
 const headerSize = 8 + 4 + 8 + 32
 
-// FuzzLoad gives what it is given a header with a right digest, so that payloads are read:
-// they load or not, what loads can be asked, and be written and read again.
+// FuzzLoad gives what it is given a header with a right digest, of each version, so that
+// payloads are read: they load or not, what loads can be asked, and be written and read again.
 func FuzzLoad(f *testing.F) {
-	for _, name := range []string{"../../bundle/testdata/v1.rbundle", "../../examples/bundle/policies.rbundle"} {
+	for _, name := range []string{"../../bundle/testdata/v1.rbundle", "../../bundle/testdata/v2.rbundle", "../../examples/bundle/policies.rbundle"} {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)
@@ -25,26 +25,32 @@ func FuzzLoad(f *testing.F) {
 		f.Add(data[headerSize:])
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		data := sign(payload)
-		if !asked(data) {
-			return
-		}
-		decoded, err := ir.Decode(data)
-		if err != nil {
-			t.Fatalf("Decode refuses what Load takes: %v", err)
-		}
-		again, err := ir.Encode(decoded.Set)
-		if err != nil {
-			t.Fatalf("what was loaded cannot be written: %v", err)
-		}
-		if twice, err := ir.Decode(again); err != nil || !asked(again) || len(twice.Set.Policies) != len(decoded.Set.Policies) {
-			t.Fatalf("what was written cannot be loaded: %v", err)
+		for version := range uint32(ir.Version) {
+			loadAnything(t, sign(payload, version+1))
 		}
 	})
 }
 
-func sign(payload []byte) []byte {
-	data := binary.BigEndian.AppendUint32([]byte("rbundle\x1a"), ir.Version)
+// loadAnything loads what may be a bundle, and writes what it was.
+func loadAnything(t *testing.T, data []byte) {
+	if !asked(data) {
+		return
+	}
+	decoded, err := ir.Decode(data)
+	if err != nil {
+		t.Fatalf("Decode refuses what Load takes: %v", err)
+	}
+	again, err := ir.Encode(decoded.Set)
+	if err != nil {
+		t.Fatalf("what was loaded cannot be written: %v", err)
+	}
+	if twice, err := ir.Decode(again); err != nil || !asked(again) || len(twice.Set.Policies) != len(decoded.Set.Policies) {
+		t.Fatalf("what was written cannot be loaded: %v", err)
+	}
+}
+
+func sign(payload []byte, version uint32) []byte {
+	data := binary.BigEndian.AppendUint32([]byte("rbundle\x1a"), version)
 	data = binary.BigEndian.AppendUint64(data, uint64(len(payload)))
 	sum := sha256.Sum256(payload)
 	return append(append(data, sum[:]...), payload...)

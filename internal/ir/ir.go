@@ -13,7 +13,10 @@ import (
 
 // A Set is policies in the order of their documents. Policies that share a breaker or a
 // budget point to the same one.
-type Set struct{ Policies []*Policy }
+type Set struct {
+	Policies       []*Policy
+	FallbackPolicy string // one of them, under which calls of removed policies run; empty without
+}
 
 // A Policy is one policy. Zero fields mean what they mean in [engine.Spec].
 type Policy struct {

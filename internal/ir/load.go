@@ -76,7 +76,7 @@ func (s *Set) WithoutPlaces() *Set {
 		}
 		return NewList(rules)
 	}
-	made := &Set{}
+	made := &Set{FallbackPolicy: s.FallbackPolicy}
 	for _, p := range s.Policies {
 		own := *p
 		own.Classify, own.ClassifyResult, own.Select = strip(p.Classify), strip(p.ClassifyResult), strip(p.Select)

@@ -128,6 +128,9 @@ func (c *Command) showBundle(name string) error {
 	if err := tellBundle(c.Stdout, filepath.ToSlash(name), data); err != nil {
 		return err
 	}
+	if name := b.Set.FallbackPolicy; name != "" {
+		fmt.Fprintf(c.Stdout, "fallback_policy %s\n", name)
+	}
 	for _, p := range b.Set.Policies {
 		fmt.Fprintf(c.Stdout, "\n%s, revision %s\n", p.Name, p.Revision)
 		for _, op := range p.Operations {

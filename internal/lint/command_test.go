@@ -52,6 +52,14 @@ func TestExitCodesAreAContract(t *testing.T) {
 	mesh := write("mesh/mesh.yaml", "{apiVersion: redress/v1, kind: Policy, name: checkout, classify: [{use: std.http}], calls: [ledger], retry: {max_attempts: 3, budget: {max_retries: 100, window: 60s}}, circuit_breaker: {failure_threshold: 20, window: 60s}}\n"+
 		"---\n{apiVersion: redress/v1, kind: Policy, name: ledger, classify: [{use: std.sql}], retry: {max_attempts: 3}}\n"+
 		"---\n{apiVersion: redress/v1, kind: Environment, name: live, policies: {checkout: {rate: 0.1, utilisation: 0.5}}}\n")
+	withSet := func(more string) string {
+		return goodPolicy + "---\n{apiVersion: redress/v1, kind: Policy, name: cautious, classify: [{use: std.http}]}\n" + more
+	}
+	unsaid := write("unsaid/policy.yaml", withSet(""))
+	said := write("said/policy.yaml", withSet("---\n{apiVersion: redress/v1, kind: Set, name: shop, fallback_policy: cautious}\n"))
+	saidOther := write("other/policy.yaml", withSet("---\n{apiVersion: redress/v1, kind: Set, name: shop, fallback_policy: good}\n"))
+	only := write("only/policy.yaml", "{apiVersion: redress/v1, kind: Policy, name: cautious, classify: [{use: std.http}]}\n---\n{apiVersion: redress/v1, kind: Set, name: shop, fallback_policy: cautious}\n")
+	misspelt := write("misspelt/policy.yaml", withSet("---\n{apiVersion: redress/v1, kind: Set, name: shop, fallback_policy: cautions}\n"))
 	cycle := write("cycle/cycle.yaml", "{apiVersion: redress/v1, kind: Policy, name: a, classify: [{use: std.http}], calls: [a]}\n")
 	empty := filepath.Dir(write("empty/readme.txt", "no policies here"))
 
@@ -130,6 +138,13 @@ func TestExitCodesAreAContract(t *testing.T) {
 		{"no difference", []string{"diff", good, good}, 0, "no failure is handled differently", ""},
 		{"another rule", []string{"diff", good, renamed}, 1, "good: PERMANENT (gone) -> PERMANENT (went)\n  for example {status: 410}\n", ""},
 		{"the plainest failure", []string{"diff", good, moved}, 1, "for example {status: 410}\n", ""},
+		{"a fallback policy", []string{"diff", unsaid, said}, 1, "the set: calls under a removed policy fail -> calls under a removed policy run under cautious\n", ""},
+		{"another fallback policy", []string{"diff", said, saidOther}, 1, "the set: calls under a removed policy run under cautious -> calls under a removed policy run under good\n", ""},
+		{"the same fallback policy", []string{"diff", said, said}, 0, "no failure is handled differently", ""},
+		{"a fallback policy in a pull request", []string{"diff", "--format=markdown", unsaid, said}, 1, "| the set | calls under a removed policy fail | calls", ""},
+		{"a fallback policy for programs", []string{"diff", "--format=json", said, unsaid}, 1, `"what": "fallback_policy",`, ""},
+		{"a policy removed where there is a fallback", []string{"diff", said, only}, 1, "good: there -> removed, its calls run under cautious\n", ""},
+		{"a fallback policy that is not there", []string{misspelt}, 1, `did you mean "cautious"?`, "1 error"},
 		{"a difference", []string{"diff", good, jittery}, 1, "good", ""},
 		{"rules", []string{"rules"}, 0, "RD303", ""},
 		{"a rule", []string{"rules", "no-jitter"}, 0, "**Why.**", ""},

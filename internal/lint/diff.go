@@ -13,10 +13,10 @@ import (
 	"github.com/redress-policy/redress/interp"
 )
 
-// A change is one thing that two versions of a policy do differently.
+// A change is one thing that two versions of a policy, or of the set, do differently.
 type change struct {
-	Policy  string `json:"policy"`
-	What    string `json:"what"` // "policy", "class", "rule", "result", "response" or "envelope"
+	Policy  string `json:"policy"` // empty if the change is one of the set
+	What    string `json:"what"`   // "policy", "class", "rule", "result", "response", "envelope" or "fallback_policy"
 	Old     string `json:"old"`
 	New     string `json:"new"`
 	OldRule string `json:"old_rule,omitempty"`
@@ -42,6 +42,7 @@ func (c *Command) diff(args []string) error {
 	}
 	var programs [2]map[string]*interp.Policy
 	var names []string
+	var fallbacks [2]string
 	for i, path := range rest {
 		_, sets, err := r.load([]string{path}, c.stdin())
 		if err != nil {
@@ -54,6 +55,7 @@ func (c *Command) diff(args []string) error {
 				fmt.Fprintf(c.Stderr, "%s does not load, so nothing was compared\n", path)
 				return errFindings
 			}
+			fallbacks[i] = set.Program.FallbackPolicy().V
 			for _, p := range set.Program.Policies() {
 				programs[i][p.Name()] = p
 				names = append(names, p.Name())
@@ -61,9 +63,13 @@ func (c *Command) diff(args []string) error {
 		}
 	}
 	slices.Sort(names)
-	changes := []change{}
+	changes := compareFallbacks(fallbacks[0], fallbacks[1])
 	for _, name := range slices.Compact(names) {
-		changes = append(changes, compare(name, programs[0][name], programs[1][name])...)
+		found := compare(name, programs[0][name], programs[1][name])
+		if programs[1][name] == nil && fallbacks[1] != "" {
+			found[0].New = "removed, its calls run under " + fallbacks[1]
+		}
+		changes = append(changes, found...)
 	}
 	if err := printChanges(c.Stdout, *format, changes); err != nil {
 		return err
@@ -72,6 +78,20 @@ func (c *Command) diff(args []string) error {
 		return errFindings
 	}
 	return nil
+}
+
+// compareFallbacks tells what calls do whose policy is removed.
+func compareFallbacks(old, new string) []change {
+	does := func(fallback string) string {
+		if fallback == "" {
+			return "calls under a removed policy fail"
+		}
+		return "calls under a removed policy run under " + fallback
+	}
+	if old == new {
+		return []change{}
+	}
+	return []change{{What: "fallback_policy", Old: does(old), New: does(new)}}
 }
 
 func compare(name string, old, new *interp.Policy) []change {
@@ -168,7 +188,7 @@ func printChanges(w io.Writer, format string, changes []change) error {
 			if c.Witness != "" {
 				witness = "`" + strings.ReplaceAll(c.Witness, "|", `\|`) + "`"
 			}
-			fmt.Fprintf(w, "| %s | %s | %s | %s |\n", c.Policy, described(c.Old, c.OldRule), described(c.New, c.NewRule), witness)
+			fmt.Fprintf(w, "| %s | %s | %s | %s |\n", c.subject(), described(c.Old, c.OldRule), described(c.New, c.NewRule), witness)
 		}
 		return nil
 	}
@@ -176,12 +196,20 @@ func printChanges(w io.Writer, format string, changes []change) error {
 		fmt.Fprintln(w, "no failure is handled differently")
 	}
 	for _, c := range changes {
-		fmt.Fprintf(w, "%s: %s -> %s\n", c.Policy, described(c.Old, c.OldRule), described(c.New, c.NewRule))
+		fmt.Fprintf(w, "%s: %s -> %s\n", c.subject(), described(c.Old, c.OldRule), described(c.New, c.NewRule))
 		if c.Witness != "" {
 			fmt.Fprintf(w, "  for example %s\n", c.Witness)
 		}
 	}
 	return nil
+}
+
+// subject is what a change is one of.
+func (c change) subject() string {
+	if c.Policy == "" {
+		return "the set"
+	}
+	return c.Policy
 }
 
 func described(what, rule string) string {

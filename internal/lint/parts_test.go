@@ -46,6 +46,9 @@ var documents = []string{
 	`{kind: PolicyTest, policy: zz, cases: [{name: one, err: {status: 410}, expect: {class: PERMANENT}}]}`,
 	`{kind: Environment, name: live, assume: {rate: 2, latency: 20ms}, policies: {a: {rate: 1}}}`,
 	`{kind: Environment, name: dead, policies: {nobody: {rate: 1}}}`,
+	`{kind: Set, name: this, fallback_policy: a}`,
+	`{kind: Set, name: that, fallback_policy: a}`,
+	`{kind: Set, name: other, fallback_policy: bb}`,
 	`{kind: Policy, name: broken, classify: [`,
 	`{kind: Polcy, name: odd}`,
 }
@@ -96,7 +99,7 @@ func TestPartsSayWhatTheWholeSays(t *testing.T) {
 
 // mistaken reports whether a document keeps a set from loading.
 func mistaken(doc string) bool {
-	for _, sign := range []string{"std.net", "shard", "wrong", "round", "bsy", "zz", "nobody", "broken", "Polcy", "z]"} {
+	for _, sign := range []string{"std.net", "shard", "wrong", "round", "bsy", "zz", "nobody", "broken", "Polcy", "z]", "bb"} {
 		if strings.Contains(doc, sign) {
 			return true
 		}

@@ -66,6 +66,9 @@ func claims(doc *dsl.Document) []dsl.Reference {
 	if doc.Override != nil && doc.Override.Policy.Set {
 		list = append(list, dsl.Reference{Kind: "Policy", Name: doc.Override.Policy.V})
 	}
+	if doc.Settings != nil { // all of them must agree
+		list = append(list, dsl.Reference{Kind: "Set"})
+	}
 	if doc.Classifier != nil { // classifiers may use each other in a cycle
 		list = append(list, slices.DeleteFunc(doc.Uses(), func(r dsl.Reference) bool { return interp.IsBuiltIn(r.Name) })...)
 	}

@@ -52,8 +52,8 @@ var completions = []struct {
 	name, text, want, pick, line string
 }{
 	{"an empty document", "‸", "apiVersion kind name", "kind", "kind: "},
-	{"the kind", "apiVersion: redress/v1\nkind: ‸", "Policy Classifier Budget CircuitBreaker PolicyTest Environment Override", "Budget", "kind: Budget"},
-	{"half a kind", "apiVersion: redress/v1\nkind: Pol‸\nname: x", "Policy Classifier Budget CircuitBreaker PolicyTest Environment Override", "Policy", "kind: Policy"},
+	{"the kind", "apiVersion: redress/v1\nkind: ‸", "Policy Classifier Budget CircuitBreaker PolicyTest Environment Override Set", "Budget", "kind: Budget"},
+	{"half a kind", "apiVersion: redress/v1\nkind: Pol‸\nname: x", "Policy Classifier Budget CircuitBreaker PolicyTest Environment Override Set", "Policy", "kind: Policy"},
 	{"the version", "apiVersion: ‸", "redress/v1", "redress/v1", "apiVersion: redress/v1"},
 	{"keys of a policy", head + "‸", "classify description owner mode operations calls attributes vars default_class classify_result retry circuit_breaker guarantees assume", "retry", "retry:"},
 	{"keys of a budget", "apiVersion: redress/v1\nkind: Budget\nname: x\n‸", "max_retries window description scope", "window", "window: "},
@@ -84,6 +84,9 @@ var completions = []struct {
 	{"policies that are called", head + "calls: [‸]", "stock", "stock", "calls: [stock]"},
 	{"the policy of a test", "apiVersion: redress/v1\nkind: PolicyTest\npolicy: ‸", "stock", "stock", "policy: stock"},
 	{"policies of an environment", "apiVersion: redress/v1\nkind: Environment\nname: x\npolicies:\n  ‸", "stock", "stock", "  stock: "},
+	{"the policy of an override", "apiVersion: redress/v1\nkind: Override\nname: x\npolicy: ‸", "stock", "stock", "policy: stock"},
+	{"keys of a set", "apiVersion: redress/v1\nkind: Set\nname: x\n‸", "fallback_policy description", "fallback_policy", "fallback_policy: "},
+	{"the fallback policy of a set", "apiVersion: redress/v1\nkind: Set\nname: x\nfallback_policy: ‸", "stock", "stock", "fallback_policy: stock"},
 	{"rules that are expected", "apiVersion: redress/v1\nkind: PolicyTest\npolicy: stock\ncases:\n  - name: x\n    expect: {rule: ‸}", "gone once acme/maintenance default marker", "acme/maintenance", "    expect: {rule: acme/maintenance}"},
 	{"select rules that are expected", "apiVersion: redress/v1\nkind: PolicyTest\npolicy: stock\ncases:\n  - name: x\n    expect: {select: ‸}", "once", "once", "    expect: {select: once}"},
 	{"attributes of a record", "apiVersion: redress/v1\nkind: PolicyTest\npolicy: stock\ncases:\n  - err: {attr: {count: 3, ‸}}", "shelf", "shelf", "  - err: {attr: {count: 3, shelf: }}"},

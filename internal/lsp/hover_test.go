@@ -83,6 +83,7 @@ var definitions = []struct {
 	{"a breaker", head + "circuit_breaker: ‸cluster", "others.yaml 15:6-15:13"},
 	{"a policy that is called", head + "calls: [stock‸]", "others.yaml 19:6-19:11"},
 	{"the policy of a test", "apiVersion: redress/v1\nkind: PolicyTest\npolicy: st‸ock", "others.yaml 19:6-19:11"},
+	{"the fallback policy of a set", "apiVersion: redress/v1\nkind: Set\nname: x\nfallback_policy: sto‸ck", "others.yaml 19:6-19:11"},
 	{"a policy of an environment", "apiVersion: redress/v1\nkind: Environment\nname: x\npolicies: {sto‸ck: {rate: 3}}", "others.yaml 19:6-19:11"},
 	{"a var", head + "vars: {late: true, \"lâte\": true}\nclassify: [{when: vars.la‸te}]", "doc 3:7-3:11"},
 	{"an attribute", head + "attributes:\n  tier: string\nclassify: [{when: '\"🧨\" == err.attr.ti‸er'}]", "doc 4:2-4:6"},

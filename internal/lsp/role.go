@@ -50,6 +50,9 @@ var roles = map[string]role{
 	"Classifier classify_result/*/use":         packName,
 	"Classifier vars/?":                        varsExpr,
 
+	"Override policy":     policyName,
+	"Set fallback_policy": policyName,
+
 	"PolicyTest policy":                          policyName,
 	"PolicyTest cases/*/expect/rule":             ruleName,
 	"PolicyTest cases/*/expect/select":           selectName,
