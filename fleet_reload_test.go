@@ -37,8 +37,9 @@ func (u *union) Quorum(spec engine.BreakerSpec) engine.Quorum {
 // A grant is what the fleet lets this process spend.
 type grant struct{ left int }
 
-func (g *grant) Take(time.Time) bool { g.left--; return g.left >= 0 }
-func (g *grant) Left(time.Time) int  { return max(g.left, 0) }
+func (g *grant) Govern(*engine.Budget) {}
+func (g *grant) Take(time.Time) bool   { g.left--; return g.left >= 0 }
+func (g *grant) Left(time.Time) int    { return max(g.left, 0) }
 
 // A board counts the votes of this process, none of which opens a circuit alone.
 type board struct {

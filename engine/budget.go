@@ -35,7 +35,9 @@ func NewBudget(spec BudgetSpec) (*Budget, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Budget{name: spec.Name, spec: spec, taken: ring{capacity: spec.MaxRetries}}, nil
+	b := &Budget{name: spec.Name, spec: spec, taken: ring{capacity: spec.MaxRetries}}
+	b.govern(spec)
+	return b, nil
 }
 
 // complete checks the spec and fills the defaults in.
@@ -72,6 +74,12 @@ func (b *Budget) Reconfigure(spec BudgetSpec) (Carried, error) {
 	if spec.Name != b.name {
 		return Carried{}, fmt.Errorf("engine: budget %q cannot become %q", b.name, spec.Name)
 	}
+	carried := b.reconfigure(spec)
+	b.govern(spec)
+	return carried, nil
+}
+
+func (b *Budget) reconfigure(spec BudgetSpec) Carried {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var changes changes
@@ -80,7 +88,7 @@ func (b *Budget) Reconfigure(spec BudgetSpec) (Carried, error) {
 	changes.add("scope", scope(b.spec.Allowance != nil), scope(spec.Allowance != nil))
 	b.spec = spec
 	b.taken.grow(spec.MaxRetries)
-	return changes.carried("budget", b.name), nil
+	return changes.carried("budget", b.name)
 }
 
 // inherit counts what was spent of other budgets as spent of this one, which must be

@@ -12,17 +12,21 @@ type Fleet interface {
 	// CheckBudget and CheckBreaker say why a spec cannot be a fleet's. They change nothing.
 	CheckBudget(spec BudgetSpec) error
 	CheckBreaker(spec BreakerSpec) error
-	// Allowance returns that of the budget's name, which has the limits of spec from now on.
+	// Allowance and Quorum return those of the name. What the specs say counts only once a
+	// budget or breaker of it is governed: sets are made that calls never see.
 	Allowance(spec BudgetSpec) Allowance
-	// Quorum returns that of the breaker's name.
 	Quorum(spec BreakerSpec) Quorum
 }
 
-// An Allowance is what a process may spend of a budget that is the fleet's. Its methods
+// An Allowance is what a process may spend of a budget that is the fleet's. Take and Left
 // are called while the budget is locked, and on the path of a call that wants to retry:
-// they decide by what is known, and neither block nor call the budget. They must be safe
+// they decide by what is known, and neither block nor call the budget. All must be safe
 // for use by many goroutines.
 type Allowance interface {
+	// Govern is told which budget it is for, when that is made or reconfigured: its Spec
+	// has the limits. One whose Spec has another Allowance by now is no longer governed,
+	// and of several the first is the one that calls take from.
+	Govern(b *Budget)
 	// Take spends one retry at now, if there is one.
 	Take(now time.Time) bool
 	// Left returns how many retries could be spent at now.
@@ -35,7 +39,9 @@ type Allowance interface {
 // block nor call the breaker. All must be safe for use by many goroutines.
 type Quorum interface {
 	// Govern is told which breaker it is for, when that is made or reconfigured. It is
-	// how the fleet's decisions come in, see [Breaker.Open] and [Breaker.Close].
+	// how the fleet's decisions come in, see [Breaker.Open] and [Breaker.Close]. One whose
+	// Spec has another Quorum by now is no longer governed, and of several the first is
+	// the one that calls ask.
 	Govern(b *Breaker)
 	// Trip is told that failures of this process reached a threshold at now, and again
 	// with every further one. It reports whether that alone opens the circuit.
@@ -85,6 +91,13 @@ func (b *Breaker) Close(now time.Time) bool {
 func (b *Breaker) govern(spec BreakerSpec) {
 	if spec.Quorum != nil {
 		spec.Quorum.Govern(b)
+	}
+}
+
+// govern tells the allowance of a spec whom it is for.
+func (b *Budget) govern(spec BudgetSpec) {
+	if spec.Allowance != nil {
+		spec.Allowance.Govern(b)
 	}
 }
 

@@ -87,6 +87,7 @@ func TestAFleetThatOpensACircuitStopsCallsBetweenAttempts(t *testing.T) {
 
 type purse int
 
+func (p *purse) Govern(*Budget)      {}
 func (p *purse) Take(time.Time) bool { *p--; return *p >= 0 }
 func (p *purse) Left(time.Time) int  { return int(*p) }
 

@@ -1,9 +1,9 @@
 package redressfleet
 
 import (
+	"slices"
 	"sync"
 	"time"
-	"weak"
 
 	"github.com/redress-policy/redress/engine"
 )
@@ -15,9 +15,8 @@ type quorum struct {
 	wake func()
 	beat time.Duration
 
-	mu       sync.Mutex // guards all below
-	breakers []weak.Pointer[engine.Breaker]
-	spec     engine.BreakerSpec
+	mu       sync.Mutex // guards all below; never held when a breaker is asked, which asks q while it is locked
+	breakers governed[engine.Breaker]
 
 	suspicion time.Time // own failures last reached a threshold; zero for not
 	wants     bool      // a call asked to be the probe since the last exchange
@@ -45,14 +44,7 @@ type move struct {
 func (q *quorum) Govern(b *engine.Breaker) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.spec = b.Spec()
-	kept := q.breakers[:0]
-	for _, w := range q.breakers {
-		if other := w.Value(); other != nil && other != b {
-			kept = append(kept, w)
-		}
-	}
-	q.breakers = append(kept, weak.Make(b))
+	q.breakers.add(b)
 }
 
 // Trip votes for opening. The vote alone opens the circuit if there is nobody to ask, or
@@ -103,28 +95,27 @@ func (q *quorum) reachable(now time.Time) bool {
 	return !q.heard.IsZero() && now.Sub(q.heard) < staleBeats*q.beat
 }
 
-// governed returns the breakers that are still in use.
+// governed returns the breakers that are still in use and have not become local.
 func (q *quorum) governed() []*engine.Breaker {
-	var all []*engine.Breaker
-	for _, w := range q.breakers {
-		if b := w.Value(); b != nil {
-			all = append(all, b)
-		}
-	}
-	return all
+	q.mu.Lock()
+	all := q.breakers.living()
+	q.mu.Unlock()
+	return slices.DeleteFunc(all, func(b *engine.Breaker) bool { return b.Spec().Quorum != engine.Quorum(q) })
 }
 
 // ask says what the store is to know; ok is false if no breaker is governed.
 func (q *quorum) ask(now time.Time) (ask BreakerAsk, ok bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.governed()) == 0 {
+	breakers := q.governed()
+	if len(breakers) == 0 {
 		return BreakerAsk{}, false
 	}
+	spec := breakers[0].Spec()
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	ask = BreakerAsk{
 		Name: q.name, Epoch: q.epoch, Gen: q.gen, Probe: q.wants, Result: q.result,
-		Suspect:  !q.suspicion.IsZero() && now.Sub(q.suspicion) < q.spec.Window,
-		Recovery: q.spec.RecoveryTimeout, Lease: q.spec.ProbeTimeout, Window: q.spec.Window,
+		Suspect:  !q.suspicion.IsZero() && now.Sub(q.suspicion) < spec.Window,
+		Recovery: spec.RecoveryTimeout, Lease: spec.ProbeTimeout, Window: spec.Window,
 	}
 	q.wants = false
 	return ask, true
@@ -134,18 +125,16 @@ func (q *quorum) ask(now time.Time) (ask BreakerAsk, ok bool) {
 func (q *quorum) answer(ask BreakerAsk, answer BreakerAnswer, sent, now time.Time) *move {
 	q.mu.Lock()
 	moved, apply := q.decide(ask, answer, sent, now)
-	breakers := q.governed()
 	q.mu.Unlock()
 	if apply != nil {
-		for _, b := range breakers {
+		for _, b := range q.governed() {
 			apply(b)
 		}
 	}
 	return moved
 }
 
-// decide returns what to tell, and what to do with the breakers once q is unlocked: they
-// ask it while they are locked themselves.
+// decide returns what to tell, and what to do with the breakers once q is unlocked.
 func (q *quorum) decide(ask BreakerAsk, answer BreakerAnswer, sent, now time.Time) (*move, func(*engine.Breaker)) {
 	q.heard, q.quiet, q.instances = now, answer.Quiet, answer.Instances
 	known := answer.Epoch == q.epoch
@@ -180,6 +169,12 @@ func (q *quorum) decide(ask BreakerAsk, answer BreakerAnswer, sent, now time.Tim
 			return nil, nil
 		}
 		return &move{q.name, engine.Closed, "the fleet closed it"}, func(b *engine.Breaker) { b.Close(now) }
+	case answer.Open && q.result == NoResult: // a breaker may have been local for a while, and closed
+		return nil, func(b *engine.Breaker) {
+			if b.State() == engine.Closed {
+				b.Open(now, answer.OpenFor)
+			}
+		}
 	}
 	return nil, nil
 }

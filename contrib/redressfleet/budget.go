@@ -3,6 +3,8 @@ package redressfleet
 import (
 	"sync"
 	"time"
+
+	"github.com/redress-policy/redress/engine"
 )
 
 // An allowance is the part of one fleet budget that this instance may spend. It decides
@@ -12,10 +14,11 @@ type allowance struct {
 	wake func()
 	beat time.Duration // the time between exchanges
 
-	mu     sync.Mutex // guards all below
-	limit  int
-	window time.Duration
-	used   bool // a call has asked for a retry: from then on it takes part
+	mu      sync.Mutex // guards all below; never held when a budget is asked, which asks a while it is locked
+	budgets governed[engine.Budget]
+	limit   int
+	window  time.Duration
+	used    bool // a call has asked for a retry: from then on it takes part
 
 	lots    []lot   // leased and not spent, oldest first
 	back    []Slot  // of lots whose lease is over
@@ -48,6 +51,28 @@ func (a *allowance) span() time.Duration { return a.window + a.lease() + toleran
 func tolerance(beat time.Duration) time.Duration { return max(time.Second, 2*beat) }
 
 func (a *allowance) lease() time.Duration { return leaseBeats * a.beat }
+
+// Govern remembers a budget, as long as somebody else does.
+func (a *allowance) Govern(b *engine.Budget) {
+	a.mu.Lock()
+	a.budgets.add(b)
+	a.mu.Unlock()
+	a.governed()
+}
+
+// governed takes the limits of the budget that is in use, and reports whether one is.
+func (a *allowance) governed() bool {
+	a.mu.Lock()
+	all := a.budgets.living()
+	a.mu.Unlock()
+	for _, b := range all {
+		if spec := b.Spec(); spec.Allowance == engine.Allowance(a) {
+			a.limits(spec.MaxRetries, spec.Window)
+			return true
+		}
+	}
+	return false
+}
 
 // limits sets what the budget allows the fleet.
 func (a *allowance) limits(limit int, window time.Duration) {
@@ -140,8 +165,12 @@ func (a *allowance) settle(now time.Time) {
 	a.untold.forget(now, a.span())
 }
 
-// ask says what the store is to know; ok is false if nothing has used the budget yet.
+// ask says what the store is to know; ok is false if no budget is governed, or none has
+// been used yet.
 func (a *allowance) ask(now time.Time) (ask BudgetAsk, ok bool) {
+	if !a.governed() {
+		return BudgetAsk{}, false
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.used {

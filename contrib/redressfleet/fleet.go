@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"weak"
 
 	"github.com/redress-policy/redress/engine"
 )
@@ -124,17 +125,12 @@ func (f *Fleet) checkName(name string) error {
 // Allowance returns this instance's part in the budget of that name.
 func (f *Fleet) Allowance(spec engine.BudgetSpec) engine.Allowance {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	a := f.budgets[spec.Name]
 	if a == nil {
 		a = &allowance{name: spec.Name, wake: f.wake, beat: f.opts.Interval}
 		f.budgets[spec.Name] = a
 	}
-	f.mu.Unlock()
-	window := spec.Window
-	if window == 0 {
-		window = time.Minute
-	}
-	a.limits(spec.MaxRetries, window)
 	return a
 }
 
@@ -259,6 +255,27 @@ func (f *Fleet) begin(now time.Time) *round {
 	return r
 }
 
+// Those who are governed are remembered as long as somebody else does, the first first.
+type governed[T any] []weak.Pointer[T]
+
+func (g *governed[T]) add(one *T) {
+	if w := weak.Make(one); !slices.Contains(*g, w) {
+		*g = append(*g, w)
+	}
+}
+
+// living returns those that are still there, and forgets the others.
+func (g *governed[T]) living() (all []*T) {
+	*g = slices.DeleteFunc(*g, func(w weak.Pointer[T]) bool {
+		one := w.Value()
+		if one != nil {
+			all = append(all, one)
+		}
+		return one == nil
+	})
+	return all
+}
+
 func sorted[T any](m map[string]T) []T {
 	all := make([]T, 0, len(m))
 	for _, name := range slices.Sorted(maps.Keys(m)) {
@@ -275,14 +292,22 @@ func (f *Fleet) end(ctx context.Context, r *round, answer Answer, now time.Time)
 		}
 	}
 	for i, q := range r.quorums {
-		if moved := q.answer(r.ask.Breakers[i], answer.Breakers[i], r.sent, now); moved != nil && f.opts.Observer != nil {
-			f.opts.Observer.Observe(ctx, moved.event(now))
+		if moved := q.answer(r.ask.Breakers[i], answer.Breakers[i], r.sent, now); moved != nil {
+			f.tell(ctx, moved.event(now))
 		}
 	}
 	if again {
 		f.wake()
 	}
 	return again
+}
+
+// tell tells the observer, whose panic changes nothing.
+func (f *Fleet) tell(ctx context.Context, e engine.Event) {
+	if f.opts.Observer != nil {
+		defer func() { _ = recover() }()
+		f.opts.Observer.Observe(ctx, e)
+	}
 }
 
 func (m *move) event(now time.Time) engine.Event {

@@ -32,6 +32,7 @@ type instance struct {
 	next  time.Time
 
 	allowance engine.Allowance
+	budget    *engine.Budget
 	policy    *engine.Policy
 	breaker   *engine.Breaker
 	fails     bool // what it calls does
@@ -117,7 +118,13 @@ const window = time.Minute
 func (w *world) spending(limit int, rate float64, l *ledger) func(*instance) {
 	return func(i *instance) {
 		if i.allowance == nil {
-			i.allowance = i.fleet.Allowance(engine.BudgetSpec{Name: "b", MaxRetries: limit, Window: window})
+			spec := engine.BudgetSpec{Name: "b", MaxRetries: limit, Window: window}
+			spec.Allowance = i.fleet.Allowance(spec)
+			var err error
+			if i.budget, err = engine.NewBudget(spec); err != nil {
+				w.t.Fatal(err)
+			}
+			i.allowance = spec.Allowance
 		}
 		for p := rate * step.Seconds(); p > 0; p-- {
 			if (p >= 1 || w.random.Float64() < p) && i.allowance.Take(w.now) {
