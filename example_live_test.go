@@ -122,6 +122,47 @@ func ExampleFallbackPolicy() {
 	// payments 1 cautious
 }
 
+// The documents can say which policy takes over the calls of one that is gone.
+func ExampleSet_FallbackPolicy() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	files := withAttempts(3)
+	files["set.yaml"] = &fstest.MapFile{Data: []byte(`
+apiVersion: redress/v1
+kind: Set
+name: shop
+fallback_policy: cautious
+---
+apiVersion: redress/v1
+kind: Policy
+name: cautious
+classify: [{use: std.http}]
+retry: {max_attempts: 1}
+`)}
+	set, err := redress.Watch(ctx, redress.FS("embedded", files), redress.Every(time.Hour))
+	must(err)
+	payments := set.MustPolicy("payments")
+	delete(files, "payments.yaml")
+	must(set.Reload(ctx))
+
+	fmt.Println(set.Names(), set.FallbackPolicy())
+	fmt.Println(redress.Execute(ctx, payments, answers(503)).Attempts)
+	// Output:
+	// [cautious] cautious
+	// 1
+}
+
+// BundleFile is a bundle that is followed.
+func ExampleBundleFile() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	set, err := redress.Watch(ctx, redress.BundleFile("examples/bundle/policies.rbundle"), redress.Every(time.Minute))
+	must(err)
+	fmt.Println(set.Names())
+	// Output:
+	// [shop-orders]
+}
+
 // An HTTPSource believes a file that was signed by the key it was given.
 func ExampleHTTPSource_Read() {
 	public, private, err := ed25519.GenerateKey(nil)

@@ -18,6 +18,7 @@ import (
 	"sync"
 
 	"github.com/redress-policy/redress/dsl"
+	"github.com/redress-policy/redress/internal/ir"
 )
 
 // A Source is where a live set gets its documents from; see [Watch]. Read returns what
@@ -45,7 +46,7 @@ type Snapshot struct {
 	Whole bool
 }
 
-// A File is one file of policies. Its name need not end in .yaml.
+// A File is one file of policies, or a bundle. Its name need not end in .yaml.
 type File struct {
 	Name string
 	Text []byte
@@ -92,7 +93,30 @@ func (s fsSource) Read(context.Context) (Snapshot, error) {
 	return snapshot, nil
 }
 
-// An HTTPSource is one file that a server has. It asks with the ETag of what it got
+// BundleFile is a bundle that stands in a file, which redress-lint build writes. The other
+// sources can hold one, too: a file that begins like a bundle is one, and stands alone.
+func BundleFile(path string) Source { return bundleFile(path) }
+
+type bundleFile string
+
+// Read implements Source.
+func (b bundleFile) Read(context.Context) (Snapshot, error) {
+	file, err := os.Open(string(b))
+	if err != nil {
+		return Snapshot{}, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, ir.MaxSize+1))
+	if err != nil {
+		return Snapshot{}, err
+	}
+	if !ir.IsBundle(text) {
+		return Snapshot{}, fmt.Errorf("%s: %w: it does not begin like one; redress-lint build writes bundles", string(b), ir.ErrDamaged)
+	}
+	return Snapshot{Files: []File{{Name: string(b), Text: text}}, From: string(b)}, nil
+}
+
+// An HTTPSource is one file, of documents or a bundle, that a server has. It asks with the ETag of what it got
 // last, so that looking often costs little.
 type HTTPSource struct {
 	URL    string
@@ -132,7 +156,7 @@ func (s *HTTPSource) Read(ctx context.Context) (Snapshot, error) {
 	case answer.StatusCode != http.StatusOK:
 		return Snapshot{}, fmt.Errorf("%s answers %s", request.URL.Redacted(), answer.Status)
 	}
-	text, err := io.ReadAll(io.LimitReader(answer.Body, dsl.MaxFileSize+1))
+	text, err := io.ReadAll(io.LimitReader(answer.Body, max(dsl.MaxFileSize, ir.MaxSize)+1))
 	if err != nil {
 		return Snapshot{}, err
 	}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -238,26 +236,17 @@ func (s *LiveSet) refuse(snapshot Snapshot, what string, err error, now time.Tim
 
 // accept makes the set of the snapshot.
 func (s *LiveSet) accept(snapshot Snapshot, digest string, now time.Time) (*Event, error) {
-	var sources []*dsl.Source
-	for _, f := range snapshot.Files {
-		source := dsl.NewSource(f.Name, f.Text)
-		source.Layer = f.layer
-		sources = append(sources, source)
-	}
-	if len(sources) == 0 {
-		return nil, load.ErrNoFiles
-	}
 	options := s.options.load
 	options.Now = now
-	loaded := load.Sources(sources, options)
-	if err := loaded.Diagnostics.Err(); err != nil {
-		return nil, err
-	}
-	fallback, err := s.fallback(loaded)
+	next, err := compose(snapshot, options)
 	if err != nil {
 		return nil, err
 	}
-	carried, err := s.live.Reload(loaded.Program.Build(), fallback)
+	fallback, err := s.fallback(next)
+	if err != nil {
+		return nil, err
+	}
+	carried, err := s.live.Reload(next.policies, fallback)
 	if err != nil {
 		return nil, err
 	}
@@ -266,9 +255,9 @@ func (s *LiveSet) accept(snapshot Snapshot, digest string, now time.Time) (*Even
 		p, _ := s.live.Policy(name)
 		handles = append(handles, p)
 	}
-	s.Set.view.Store(&view{catalog.New(handles), loaded.Diagnostics, fallback})
+	s.Set.view.Store(&view{catalog.New(handles), next.warnings, fallback})
 	before := s.accepted
-	s.accepted, s.refused = accepted{digest, documentsOf(loaded.Set, now), nextExpiry(loaded.Set, now)}, ""
+	s.accepted, s.refused = accepted{digest, next.documents, next.until}, ""
 	s.note(func(status *Status) {
 		status.Revision, status.Loaded, status.Err = digest, now, nil
 		status.From, status.Version, status.By = snapshot.From, snapshot.Version, snapshot.By
@@ -284,15 +273,19 @@ func (s *LiveSet) accept(snapshot Snapshot, digest string, now time.Time) (*Even
 }
 
 // fallback is the policy that the set or the program names for calls whose own is gone.
-func (s *LiveSet) fallback(loaded *load.Result) (string, error) {
-	said, given := loaded.Program.FallbackPolicy(), s.options.fallback
-	known := loaded.Set.Names("Policy")
+func (s *LiveSet) fallback(next *composed) (string, error) {
+	said, given := next.fallback, s.options.fallback
+	var known []string
+	for _, p := range next.policies {
+		known = append(known, p.Name())
+	}
 	switch {
 	case said.Set && given != "" && said.V != given:
-		return "", dsl.Diagnostics{{
-			Range: said.Range, Code: dsl.CodeContradiction, Help: "say it in one place, or the same in both",
-			Message: fmt.Sprintf("fallback_policy is %q, and the program says %q with redress.FallbackPolicy", said.V, given),
-		}}.Err()
+		text := fmt.Sprintf("fallback_policy is %q, and the program says %q with redress.FallbackPolicy", said.V, given)
+		if said.Range.Source == nil {
+			return "", errors.New(text)
+		}
+		return "", dsl.Diagnostics{{Range: said.Range, Code: dsl.CodeContradiction, Message: text, Help: "say it in one place, or the same in both"}}.Err()
 	case said.Set:
 		return said.V, nil
 	case given == "" || slices.Contains(known, given):
@@ -344,83 +337,4 @@ func (s *LiveSet) tell(ctx context.Context, e *Event) {
 		defer func() { _ = recover() }()
 		o.Observe(ctx, *e)
 	}
-}
-
-// documents are what a set says, by kind and name, without where it stands or how it is
-// written.
-type documents map[dsl.Reference]any
-
-// nextExpiry is when the first of the overrides in force expires.
-func nextExpiry(set *dsl.Set, now time.Time) (next time.Time) {
-	for doc := range set.All() {
-		if o := doc.Override; o != nil && !interp.Expired(o, now) && (next.IsZero() || o.Expires.V.Before(next)) {
-			next = o.Expires.V
-		}
-	}
-	return next
-}
-
-// documentsOf leaves out tests, and overrides that no longer count.
-func documentsOf(set *dsl.Set, now time.Time) documents {
-	all := documents{}
-	for doc := range set.All() {
-		expired := doc.Override != nil && interp.Expired(doc.Override, now)
-		if doc.Test == nil && doc.Name.Set && !expired {
-			all[dsl.Reference{Kind: doc.Kind.V, Name: doc.Name.V}] = doc.JSON()
-		}
-	}
-	return all
-}
-
-// changes lists what the next documents say differently.
-func (d documents) changes(next documents) []engine.DocumentChange {
-	var all []engine.DocumentChange
-	for ref, old := range d {
-		now, there := next[ref]
-		if !there {
-			all = append(all, engine.DocumentChange{Kind: ref.Kind, Name: ref.Name, What: "removed"})
-		} else if fields := differing("", old, now); len(fields) > 0 {
-			all = append(all, engine.DocumentChange{Kind: ref.Kind, Name: ref.Name, What: "changed", Fields: fields})
-		}
-	}
-	for ref := range next {
-		if _, there := d[ref]; !there {
-			all = append(all, engine.DocumentChange{Kind: ref.Kind, Name: ref.Name, What: "added"})
-		}
-	}
-	slices.SortFunc(all, func(a, b engine.DocumentChange) int {
-		return strings.Compare(a.Kind+" "+a.Name, b.Kind+" "+b.Name)
-	})
-	return all
-}
-
-// differing names the fields in which two documents differ, with dots between them, down
-// to lists and scalars.
-func differing(path string, old, next any) []string {
-	a, isMap := old.(map[string]any)
-	b, also := next.(map[string]any)
-	switch {
-	case reflect.DeepEqual(old, next):
-		return nil
-	case isMap && also, isMap && next == nil, also && old == nil:
-	default:
-		return []string{path}
-	}
-	var fields []string
-	keys := map[string]bool{}
-	for key := range a {
-		keys[key] = true
-	}
-	for key := range b {
-		keys[key] = true
-	}
-	for key := range keys {
-		inner := key
-		if path != "" {
-			inner = path + "." + key
-		}
-		fields = append(fields, differing(inner, a[key], b[key])...)
-	}
-	slices.Sort(fields)
-	return fields
 }

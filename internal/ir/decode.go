@@ -56,6 +56,9 @@ func Decode(data []byte) (*Bundle, error) {
 	return b, nil
 }
 
+// IsBundle reports whether a text begins like a bundle, which no document does.
+func IsBundle(text []byte) bool { return bytes.HasPrefix(text, []byte(magic)) }
+
 func damaged(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrDamaged, fmt.Errorf(format, args...))
 }

@@ -35,7 +35,7 @@ func (c *Command) build(args []string) error {
 		c.print(loaded.Diagnostics)
 		return errFindings
 	}
-	if c.refuseFallbacks(loaded.Program) {
+	if c.refuseOverrides(loaded.Set) || c.refuseFallbacks(loaded.Program) {
 		return errFindings
 	}
 	set := loaded.Program.IR()
@@ -74,6 +74,23 @@ func loadTogether(paths, functions []string) (*load.Result, error) {
 		return nil, fmt.Errorf("there is no policy in these files")
 	}
 	return loaded, nil
+}
+
+// refuseOverrides names the overrides of a set, also those that have expired: whether a
+// set can be built must not depend on the day.
+func (c *Command) refuseOverrides(set *dsl.Set) bool {
+	var found dsl.Diagnostics
+	for doc := range set.All() {
+		if doc.Override != nil {
+			found = append(found, dsl.Diagnostic{
+				Range: doc.Name.Range, Code: dsl.CodeUnavailable,
+				Message: fmt.Sprintf("override %s of policy %s ends on a day, and what a bundle holds does not change", doc.Name.V, doc.Override.Policy.V),
+				Help:    "build without it: keep overrides in a folder of their own; to switch off a policy of a bundle, write its mode and build again",
+			})
+		}
+	}
+	c.print(found)
+	return len(found) > 0
 }
 
 // refuseFallbacks names the expressions that need CEL when they run.

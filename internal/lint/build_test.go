@@ -37,6 +37,9 @@ func TestBuildingABundle(t *testing.T) {
 	wrong := write("wrong.yaml", strings.Replace(goodPolicy, "err.status", "err.statsu", 1))
 	named := write("named.yaml", "apiVersion: redress/v1\nkind: Policy\nname: named\nclassify: [{use: std.http}]\nretry: {strategy: {func: mine}}\n")
 	packs := write("packs.yaml", "apiVersion: redress/v1\nkind: Budget\nname: b\nmax_retries: 3\nwindow: 60s\n")
+	overridden := write("overridden.yaml", goodPolicy+"---\n{apiVersion: redress/v1, kind: Override, name: incident-4711, policy: good, expires: 2999-12-31, set: {mode: off}}\n")
+	expired := write("expired.yaml", goodPolicy+"---\n{apiVersion: redress/v1, kind: Override, name: incident-3, policy: good, expires: 2020-12-31, set: {mode: off}}\n")
+	fallback := write("fallback.yaml", goodPolicy+"---\n{apiVersion: redress/v1, kind: Set, name: shop, fallback_policy: good}\n")
 	text := write("text.rbundle", "no bundle")
 	out := filepath.Join(dir, "out.rbundle")
 	for _, row := range []struct {
@@ -50,6 +53,10 @@ func TestBuildingABundle(t *testing.T) {
 		{"two files", []string{"build", good, named, "--func=mine", "-o=" + out}, 0, "2 policies with ", ""},
 		{"with positions", []string{"build", "--positions", "-o", out, good}, 0, "sha256 ", ""},
 		{"positions", []string{"show", out}, 0, "good.yaml:5:5\n", ""},
+		{"an override", []string{"build", overridden, "-o", out}, 1, "overridden.yaml:14:48: error: override incident-4711 of policy good ends on a day, and what a bundle holds does not change [RD110", ""},
+		{"an override that has expired", []string{"build", expired, "-o", out}, 1, "override incident-3 of policy good ends on a day", ""},
+		{"a fallback policy", []string{"build", fallback, "-o", out}, 0, "format 2,", ""},
+		{"the fallback policy", []string{"show", out}, 0, "\nfallback_policy good\n", ""},
 		{"no file to write", []string{"build", good}, 2, "", "-o policies.rbundle"},
 		{"nothing to build", []string{"build", "-o", out}, 2, "", "nothing to check"},
 		{"no policy", []string{"build", packs, "-o", out}, 2, "", "there is no policy"},
