@@ -292,9 +292,9 @@ func (s *LiveSet) fallback(next *composed) (string, error) {
 		return given, nil
 	}
 	if near, ok := dsl.Nearest(given, known); ok {
-		return "", fmt.Errorf("redress.FallbackPolicy: no policy is called %q; did you mean %q?", given, near)
+		return "", fmt.Errorf("the fallback policy %q of redress.FallbackPolicy is not in the set; did you mean %q?", given, near)
 	}
-	return "", fmt.Errorf("redress.FallbackPolicy: no policy is called %q", given)
+	return "", fmt.Errorf("the fallback policy %q of redress.FallbackPolicy is not in the set", given)
 }
 
 // settled reads the source until it has said the same twice, or says nothing new.

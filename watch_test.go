@@ -380,7 +380,7 @@ func TestTheProgramAndTheDocumentsMustNotNameTwoFallbackPolicies(t *testing.T) {
 		}
 	}
 	source.set("set.yaml", "")
-	if _, err := redress.Watch(t.Context(), source, redress.FallbackPolicy("gentel")); err == nil || !strings.Contains(err.Error(), `no policy is called "gentel"; did you mean "gentle"?`) {
+	if _, err := redress.Watch(t.Context(), source, redress.FallbackPolicy("gentel")); err == nil || !strings.Contains(err.Error(), `the fallback policy "gentel" of redress.FallbackPolicy is not in the set; did you mean "gentle"?`) {
 		t.Errorf("a misspelt option: %v", err)
 	}
 }
