@@ -27,7 +27,7 @@ const (
 const maxText = 2 * MaxFileSize
 
 // maxEffort bounds how many bytes are read in all when mistakes make it necessary to
-// begin anew.
+// begin anew; what ends in a mistake is read twice.
 const maxEffort = 16 * MaxFileSize
 
 // A reader turns a source into nodes. After a mistake of YAML's syntax it goes on:
@@ -65,8 +65,7 @@ func (r *reader) read() (again bool) {
 		return false
 	}
 	r.places = cursor{src: r.src, first: r.src.lineAt(r.start)}
-	input := &trickle{text: r.text[r.start:]}
-	decoder := yaml.NewDecoder(input)
+	decoder := yaml.NewDecoder(bytes.NewReader(r.text[r.start:]))
 	for count := 0; ; count++ {
 		var doc yaml.Node
 		err := decodeOne(decoder, &doc)
@@ -74,7 +73,7 @@ func (r *reader) read() (again bool) {
 			return false
 		}
 		if err != nil {
-			return r.recover(r.failure(err, input.read), count)
+			return r.recover(r.failure(err, r.readUntilError()), count)
 		}
 		if count < r.skip || len(doc.Content) == 0 || isEmptyDocument(doc.Content[0]) {
 			continue
@@ -89,6 +88,16 @@ func (r *reader) read() (again bool) {
 // isEmptyDocument recognises a document without any text, as behind a last `---`.
 func isEmptyDocument(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Value == "" && n.Style == 0 && n.Anchor == "" && n.Tag == "!!null"
+}
+
+// readUntilError reads once more from start, and tells how many bytes the yaml library
+// had asked for when it gave up.
+func (r *reader) readUntilError() int {
+	input := &trickle{text: r.text[r.start:]}
+	decoder := yaml.NewDecoder(input)
+	for decodeOne(decoder, new(yaml.Node)) == nil {
+	}
+	return input.read
 }
 
 // trickle hands out one byte at a time, so that it is known how far a reader got.
