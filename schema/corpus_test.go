@@ -24,7 +24,7 @@ import (
 //
 // The code is left out where the file does not care which it is.
 
-func corpus(t *testing.T, folder string) []*dsl.Source {
+func corpus(t testing.TB, folder string) []*dsl.Source {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join("..", "testdata", "policies", folder, "*.yaml"))
 	if err != nil || len(names) == 0 {

@@ -58,6 +58,14 @@ const maxDepth = 200
 // message. Numbers that JSON cannot write (NaN, infinities, absurd exponents) are
 // findings like any other. The value is not changed. Safe for many goroutines.
 func Validate(v any) []Finding {
+	if fits(v) {
+		return nil
+	}
+	return validate(v)
+}
+
+// validate is Validate without a short way for what is right.
+func validate(v any) []Finding {
 	v, err := plain(v, 0)
 	if err != nil {
 		return []Finding{{Keyword: "type", Message: err.Error()}}
