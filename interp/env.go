@@ -11,6 +11,7 @@ import (
 	"github.com/google/cel-go/ext"
 
 	"github.com/redress-policy/redress/engine"
+	"github.com/redress-policy/redress/internal/celparse"
 )
 
 // Limits of expressions. With sizes of values bounded they bound what evaluating any
@@ -65,6 +66,16 @@ var baseEnv = sync.OnceValues(func() (*cel.Env, error) {
 		opts = append(opts, cel.Variable(class.String(), classType))
 	}
 	return cel.NewCustomEnv(opts...)
+})
+
+// exprParser parses expressions as the environments do: those of all policies have the
+// macros and the limits of the base.
+var exprParser = sync.OnceValues(func() (*celparse.Parser, error) {
+	base, err := baseEnv()
+	if err != nil {
+		return nil, err
+	}
+	return celparse.New(base.Macros(), celparse.Limits{Size: MaxExpression, Depth: MaxDepth, Nodes: MaxNodes}), nil
 })
 
 func functions(names ...string) []*env.Function {

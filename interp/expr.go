@@ -14,6 +14,7 @@ import (
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
+	"github.com/redress-policy/redress/internal/celparse"
 )
 
 // A site is where an expression stands; it decides what the expression can see.
@@ -74,6 +75,7 @@ type variable struct {
 type compiler struct {
 	provider *provider
 	env      *cel.Env
+	parser   *celparse.Parser
 	later    map[string]dsl.Range // vars that are declared but not compiled yet
 	failed   map[string]bool      // vars that are wrong and were reported
 	untyped  map[string]bool      // attributes that are
@@ -96,7 +98,11 @@ func newCompiler(attributes []dsl.Attribute, vars []dsl.Var) (*compiler, error) 
 	if err != nil {
 		return nil, fmt.Errorf("interp: %w", err)
 	}
-	c := &compiler{provider: p, env: env, later: map[string]dsl.Range{}, failed: map[string]bool{}, untyped: untyped}
+	parser, err := exprParser()
+	if err != nil {
+		return nil, fmt.Errorf("interp: %w", err)
+	}
+	c := &compiler{provider: p, env: env, parser: parser, later: map[string]dsl.Range{}, failed: map[string]bool{}, untyped: untyped}
 	for _, v := range vars {
 		if v.Name.Set {
 			c.later[v.Name.V] = v.Name.Range
@@ -283,10 +289,13 @@ func (s *scope) parse() (*cel.Ast, bool) {
 		s.report(s.whole(), dsl.CodeCost, "divide it into vars or rules", "the expression has %d characters; the limit is %d", n, MaxExpression)
 		return nil, false
 	}
-	parsed, issues := s.env.Parse(s.expr.Text)
-	if issues.Err() != nil {
-		s.syntaxError(issues)
-		return nil, false
+	parsed, ok := s.parser.Parse(s.expr.Text)
+	if !ok { // in most cases it is wrong, and cel-go knows how
+		var issues *cel.Issues
+		if parsed, issues = s.env.Parse(s.expr.Text); issues.Err() != nil {
+			s.syntaxError(issues)
+			return nil, false
+		}
 	}
 	s.spans = newSpans(parsed, s.expr.Text)
 	return parsed, true
