@@ -87,12 +87,13 @@ type Scope struct {
 type space struct {
 	scope   Scope
 	dims    []dimension
-	index   map[string]int      // of dims by base
-	tables  map[int][][]outcome // of the atoms that read a dimension
-	grouped map[int][]int       // of cases that differ, by dimension; made when asked for
-	texts   map[string]madeText // strings that were looked for already
-	spent   int                 // on them, in runes
-	implied map[[2]int]bool     // whether one exists implies another, by dimension
+	index   map[string]int        // of dims by base
+	atoms   map[string]*condition // by key, those of the conditions; nil until it is lowered
+	tables  map[int][][]outcome   // of the atoms that read a dimension
+	grouped map[int][]int         // of cases that differ, by dimension; made when asked for
+	texts   map[string]madeText   // strings that were looked for already
+	spent   int                   // on them, in runes
+	implied map[[2]int]bool       // whether one exists implies another, by dimension
 }
 
 // maxFinite bounds the fields whose values are looked at one by one.
@@ -100,11 +101,23 @@ const maxFinite = 1024
 
 // newSpace divides what the conditions read into cases.
 func newSpace(scope Scope, conditions []*interp.Node) *space {
-	s := &space{scope: scope, index: map[string]int{}, tables: map[int][][]outcome{}}
+	s := &space{scope: scope, index: map[string]int{}, atoms: map[string]*condition{}, tables: map[int][][]outcome{}, grouped: map[int][]int{}}
 	uses := map[string]*usage{}
 	var order []string
 	for _, c := range conditions {
-		s.collect(c, uses, &order)
+		for _, atom := range atomsOf(c) {
+			if _, known := s.atoms[atom.Key]; known {
+				continue
+			}
+			s.atoms[atom.Key] = nil
+			for _, base := range basesOf(atom) {
+				if uses[base] == nil {
+					uses[base] = &usage{}
+					order = append(order, base)
+				}
+				uses[base].note(atom)
+			}
+		}
 	}
 	for _, base := range order {
 		if cases := s.cases(base, uses[base]); len(cases) > 0 {
@@ -115,31 +128,19 @@ func newSpace(scope Scope, conditions []*interp.Node) *space {
 	return s
 }
 
-// A usage is how conditions use a field.
+// A usage is how atoms use a field.
 type usage struct {
-	typ      string
-	literals []any
+	literals []any // beside it
+	computed bool  // an atom does more than to compare it with literals
 }
 
-// collect finds the fields that a condition reads, and the literals beside them.
-func (s *space) collect(n *interp.Node, uses map[string]*usage, order *[]string) {
-	for _, atom := range atomsOf(n) {
-		var literals []any
-		atom.Walk(func(part *interp.Node) {
-			if part.Op == interp.OpLiteral {
-				literals = append(literals, part.Value)
-			}
-		})
-		for base, typ := range basesOf(atom) {
-			u := uses[base]
-			if u == nil {
-				u = &usage{typ: typ}
-				uses[base] = u
-				*order = append(*order, base)
-			}
-			u.literals = append(u.literals, literals...)
+func (u *usage) note(atom *interp.Node) {
+	atom.Walk(func(part *interp.Node) {
+		if part.Op == interp.OpLiteral {
+			u.literals = append(u.literals, part.Value)
 		}
-	}
+	})
+	u.computed = u.computed || !isComparison(atom) && atom.Op != interp.OpHas
 }
 
 // atomsOf returns the parts of a condition that are no logic of other conditions.
@@ -172,30 +173,28 @@ func isLogic(n *interp.Node) bool {
 	return false
 }
 
-// basesOf returns the fields that an atom reads, with their types.
-func basesOf(n *interp.Node) map[string]string {
-	bases := map[string]string{}
-	var walk func(*interp.Node)
-	walk = func(n *interp.Node) {
-		if base, ok := entryOf(n); ok {
-			bases[base] = "entry"
-			return
-		}
+// basesOf returns the fields that an atom reads, each once.
+func basesOf(n *interp.Node) []string { return appendBases(nil, n) }
+
+func appendBases(bases []string, n *interp.Node) []string {
+	base, reads := entryOf(n)
+	if !reads {
 		switch n.Op {
 		case interp.OpExists:
-			return // of the chain, which is no field with cases
-		case interp.OpField:
-			bases[n.Name] = n.Type
-		case interp.OpHas, interp.OpOptional:
-			if _, known := bases[n.Name]; !known {
-				bases[n.Name] = ""
-			}
-		}
-		for _, arg := range n.Args {
-			walk(arg)
+			return bases // of the chain, which is no field with cases
+		case interp.OpField, interp.OpHas, interp.OpOptional:
+			base, reads = n.Name, true
 		}
 	}
-	walk(n)
+	if reads {
+		if !slices.Contains(bases, base) {
+			bases = append(bases, base)
+		}
+		return bases
+	}
+	for _, arg := range n.Args {
+		bases = appendBases(bases, arg)
+	}
 	return bases
 }
 
@@ -218,11 +217,7 @@ func (s *space) cases(base string, u *usage) []caseOf {
 func recordField(field string, u *usage) []caseOf {
 	switch field {
 	case "status":
-		cases := []caseOf{{reading: reading{false, int64(0)}}}
-		for v := int64(100); v <= 599; v++ {
-			cases = append(cases, caseOf{reading: reading{true, v}})
-		}
-		return cases
+		return append([]caseOf{{reading: reading{false, int64(0)}}}, statuses(u)...)
 	case "kind":
 		return words(dsl.KindNames())
 	case "phase":
@@ -360,6 +355,21 @@ func between(low, high int64) int64 {
 	return high
 }
 
+// The statuses that a record can have, beside 0 for none.
+const minStatus, maxStatus = 100, 599
+
+// statuses are the cases of a status that is there: its values if atoms compute with it.
+func statuses(u *usage) []caseOf {
+	if !u.computed {
+		return integers(u.literals, minStatus, maxStatus)
+	}
+	var cases []caseOf
+	for v := int64(minStatus); v <= maxStatus; v++ {
+		cases = append(cases, caseOf{reading: reading{true, v}})
+	}
+	return cases
+}
+
 func integers(literals []any, low, high int64) []caseOf {
 	var constants []int64
 	for _, l := range literals {
@@ -426,7 +436,7 @@ func fieldOf(base string) string {
 // about it is answered by asking each.
 func isFinite(base string) bool {
 	switch fieldOf(base) {
-	case "status", "kind", "phase", "marker", "timeout", "idempotent", "class":
+	case "kind", "phase", "marker", "timeout", "idempotent", "class":
 		return true
 	}
 	return false

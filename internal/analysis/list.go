@@ -11,6 +11,7 @@ import (
 // A List answers questions about an ordered list of rules of which the first that
 // holds decides.
 type List struct {
+	Scope Scope
 	Rules []interp.Condition
 	space *space
 	conds []*condition
@@ -22,7 +23,7 @@ func NewList(scope Scope, rules []interp.Condition) *List {
 	for i, r := range rules {
 		nodes[i] = r.When
 	}
-	l := &List{Rules: rules, space: newSpace(scope, nodes)}
+	l := &List{Scope: scope, Rules: rules, space: newSpace(scope, nodes)}
 	for _, n := range nodes {
 		l.conds = append(l.conds, l.space.lower(n))
 	}
@@ -201,24 +202,40 @@ const (
 	AlwaysFalse
 )
 
+// Constant reports whether a condition of the list, or a part of one, comes to the same
+// for every failure.
+func (l *List) Constant(n *interp.Node) Verdict {
+	if c := l.space.atoms[n.Key]; c != nil && c.pred < 0 {
+		return verdictOf(c.all)
+	}
+	return Constant(l.Scope, n)
+}
+
+// Implies reports whether it is proven that b holds whenever a does.
+func (l *List) Implies(a, b *interp.Node) bool { return Implies(l.Scope, a, b) }
+
 // Constant reports whether a condition comes to the same for every failure.
 func Constant(scope Scope, n *interp.Node) Verdict {
 	s := newSpace(scope, []*interp.Node{n})
 	c := s.lower(n)
-	switch c.eval(slices.Repeat([]int{-1}, len(s.dims))) {
-	case isTrue:
-		return AlwaysTrue
-	case isFalse:
-		return AlwaysFalse
-	}
-	if c.pred < 0 || c.op != atomOp {
-		return Varies
-	}
+	v := verdictOf(c.eval(slices.Repeat([]int{-1}, len(s.dims))))
 	switch {
+	case v != Varies || c.op != atomOp || c.pred < 0:
+		return v
 	case s.never(c, isTrue|isError):
 		return AlwaysFalse
 	case s.never(c, isFalse|isError):
 		return AlwaysTrue
+	}
+	return Varies
+}
+
+func verdictOf(all outcome) Verdict {
+	switch all {
+	case isTrue:
+		return AlwaysTrue
+	case isFalse:
+		return AlwaysFalse
 	}
 	return Varies
 }

@@ -161,25 +161,31 @@ func truthOf(v any) outcome {
 	return 0
 }
 
-// atom finds out what an atom comes to in each case of the field that it reads.
+// atom lowers an atom, equal ones once.
 func (s *space) atom(n *interp.Node) *condition {
+	c := s.atoms[n.Key]
+	if c == nil {
+		c = s.newAtom(n)
+		s.atoms[n.Key] = c
+	}
+	return c
+}
+
+// newAtom finds out what an atom comes to in each case of the field that it reads.
+func (s *space) newAtom(n *interp.Node) *condition {
 	if n.Op == interp.OpExists && Constant(s.scope, n.Args[0]) == AlwaysFalse {
 		return &condition{op: constOp, all: isFalse}
 	}
 	bases := basesOf(n)
-	base := ""
-	for base = range bases {
-	}
-	at, known := s.index[base]
-	if len(bases) != 1 || !known {
-		if v := truthOf(eval(n, func(string) (reading, bool) { return reading{}, false })); len(bases) == 0 && v != 0 {
+	if len(bases) == 0 {
+		if v := truthOf(eval(n, func(string) (reading, bool) { return reading{}, false })); v != 0 {
 			return &condition{op: constOp, all: v}
 		}
+	}
+	if len(bases) != 1 || !s.divided(n, bases[0]) {
 		return s.free(n)
 	}
-	if !s.divided(n, base) {
-		return s.free(n)
-	}
+	at := s.index[bases[0]]
 	c := &condition{op: atomOp, dim: at, pred: -1, table: make([]outcome, len(s.dims[at].cases))}
 	for i, one := range s.dims[at].cases {
 		v := eval(n, func(string) (reading, bool) { return one.reading, true })
@@ -200,18 +206,28 @@ func (s *space) atom(n *interp.Node) *condition {
 // register notes the table of an atom, by which cases are told apart.
 func (s *space) register(c *condition) {
 	s.tables[c.dim] = append(s.tables[c.dim], c.table)
-	s.grouped = nil
+	delete(s.grouped, c.dim)
 }
 
-// divided reports whether the atom comes to one thing in each case of the field:
-// whether its literals are those by which the cases were made.
+// divided reports whether the atom comes to one thing in each case of the field: whether
+// the cases are its values, or the literals of the atom are among those by which they
+// were made.
 func (s *space) divided(n *interp.Node, base string) bool {
-	if isFinite(base) {
+	at, known := s.index[base]
+	if !known {
+		return false
+	}
+	cases := s.dims[at].cases
+	switch {
+	case isFinite(base):
+		return true
+	case fieldOf(base) == "status" && len(cases) == 1+maxStatus-minStatus+1:
+		return true
+	case (base == "attempt" || base == "class_attempt") && s.scope.MaxAttempts > 0 && len(cases) == s.scope.MaxAttempts:
 		return true
 	}
-	cases := s.dims[s.index[base]].cases
-	if (base == "attempt" || base == "class_attempt") && s.scope.MaxAttempts > 0 && len(cases) == s.scope.MaxAttempts {
-		return true
+	if _, own := s.atoms[n.Key]; !own {
+		return false
 	}
 	isText := slices.ContainsFunc(cases, func(c caseOf) bool { return c.value == (other{}) })
 	return isText && !computes(n) || isComparison(n) || n.Op == interp.OpHas || n.Op == interp.OpField || isEntryTest(n)
@@ -267,32 +283,21 @@ func isConstant(n *interp.Node) bool {
 // predicate returns the dimension that says what an atom comes to for strings that
 // no literal names.
 func (s *space) predicate(n *interp.Node, parent int) int {
-	if i, ok := s.index[n.Key]; ok {
-		return i
-	}
-	d := dimension{base: n.Key, parent: parent, pred: predicateOf(n), node: n, reads: machineOf(n), cases: []caseOf{{free: isFalse}, {free: isTrue}}}
 	i := len(s.dims)
-	s.index[n.Key] = i
-	s.dims = append(s.dims, d)
+	s.dims = append(s.dims, dimension{base: n.Key, parent: parent, pred: predicateOf(n), node: n, reads: machineOf(n), cases: []caseOf{{free: isFalse}, {free: isTrue}}})
 	s.tables[i] = [][]outcome{{isFalse, isTrue}}
 	return i
 }
 
 // free is an atom of which nothing is known but its text.
 func (s *space) free(n *interp.Node) *condition {
-	key := "free " + n.Key
-	i, ok := s.index[key]
-	if !ok {
-		i = len(s.dims)
-		d := dimension{base: key, parent: -1, node: n, cases: []caseOf{{free: isFalse}, {free: isTrue}}}
-		if mayErr(n) {
-			d.cases = append(d.cases, caseOf{free: isError})
-		}
-		s.index[key] = i
-		s.dims = append(s.dims, d)
+	d := dimension{base: "free " + n.Key, parent: -1, node: n, cases: []caseOf{{free: isFalse}, {free: isTrue}}}
+	if mayErr(n) {
+		d.cases = append(d.cases, caseOf{free: isError})
 	}
-	c := &condition{op: atomOp, dim: i, pred: -1}
-	for _, one := range s.dims[i].cases {
+	c := &condition{op: atomOp, dim: len(s.dims), pred: -1}
+	s.dims = append(s.dims, d)
+	for _, one := range d.cases {
 		c.table = append(c.table, one.free)
 		c.all |= one.free
 	}
@@ -451,9 +456,6 @@ func (r *run) applies(d int) bool {
 // groups returns the cases of a dimension, of those in which every atom comes to the
 // same only the first.
 func (s *space) groups(d int) []int {
-	if s.grouped == nil {
-		s.grouped = map[int][]int{}
-	}
 	if g, ok := s.grouped[d]; ok {
 		return g
 	}

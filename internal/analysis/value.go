@@ -90,9 +90,9 @@ func evalCall(n *interp.Node, read func(string) (reading, bool)) any {
 	if n.Name == "&&" || n.Name == "||" || n.Name == "?:" {
 		return evalLogic(n, read)
 	}
-	args := make([]any, len(n.Args))
-	for i, arg := range n.Args {
-		args[i] = eval(arg, read)
+	args := make([]any, 0, 4) // most need no more, which stay on the stack
+	for _, arg := range n.Args {
+		args = append(args, eval(arg, read))
 	}
 	for _, v := range args {
 		if isUnknown(v) {

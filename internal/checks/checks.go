@@ -137,9 +137,16 @@ func (c *checker) classifier(k *interp.Classifier) {
 
 // definitions looks at the expressions of vars.
 func (c *checker) definitions(scope analysis.Scope, vars []dsl.Var, trees map[string]*interp.Node) {
+	var conditions []interp.Condition
+	for _, v := range vars {
+		if tree := trees[v.Name.V]; tree != nil && tree.Type == "bool" {
+			conditions = append(conditions, interp.Condition{When: tree})
+		}
+	}
+	l := analysis.NewList(scope, conditions)
 	for _, v := range vars {
 		if tree := trees[v.Name.V]; tree != nil {
-			c.expression(scope, tree, "var "+v.Name.V)
+			c.expression(l, tree, "var "+v.Name.V)
 		}
 	}
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/redress-policy/redress/interp"
 )
 
-// expression looks at the parts of an expression one by one. Whose says whose it is:
-// "rule busy".
-func (c *checker) expression(scope analysis.Scope, n *interp.Node, whose string) {
-	c.part(scope, n)
+// expression looks at the parts of an expression of the list one by one. Whose says whose
+// it is: "rule busy".
+func (c *checker) expression(l *analysis.List, n *interp.Node, whose string) {
+	c.part(l, n)
 	byMessage := false
 	c.walkOwn(n, func(n *interp.Node) {
 		if message := messageIn(n); message != nil && !byMessage && !c.said(dsl.CodeByMessage, message.Range) {
@@ -87,27 +87,27 @@ func (c *checker) walkOwn(n *interp.Node, f func(*interp.Node)) {
 }
 
 // part reports comparisons whose result is always the same.
-func (c *checker) part(scope analysis.Scope, n *interp.Node) {
+func (c *checker) part(l *analysis.List, n *interp.Node) {
 	if n.Op != interp.OpCall && n.Op != interp.OpExists {
 		return
 	}
 	switch n.Name {
 	case "==", "!=", "<", "<=", ">", ">=":
-		c.comparison(scope, n)
+		c.comparison(l, n)
 	case "in":
-		c.membership(scope, n)
+		c.membership(l, n)
 	case "startsWith", "endsWith", "contains", "matches":
-		c.question(scope, n)
+		c.question(l, n)
 	case "&&", "||":
 		c.repeats(n)
-		c.addsNothing(scope, n)
+		c.addsNothing(l, n)
 	}
 	for _, arg := range n.Args {
-		c.part(scope, arg)
+		c.part(l, arg)
 	}
 }
 
-func (c *checker) comparison(scope analysis.Scope, n *interp.Node) {
+func (c *checker) comparison(l *analysis.List, n *interp.Node) {
 	field, literal := n.Args[0], n.Args[1]
 	if field.Op == interp.OpLiteral {
 		field, literal = literal, field
@@ -115,16 +115,16 @@ func (c *checker) comparison(scope analysis.Scope, n *interp.Node) {
 	if field.Op != interp.OpField && !changesCase(field) || literal.Op != interp.OpLiteral {
 		return
 	}
-	switch analysis.Constant(scope, n) {
+	switch l.Constant(n) {
 	case analysis.AlwaysFalse:
-		c.report(dsl.CodeImpossible, literal.Range, domainOf(scope, field), "%s can never hold", spelled(n))
+		c.report(dsl.CodeImpossible, literal.Range, domainOf(l.Scope, field), "%s can never hold", spelled(n))
 	case analysis.AlwaysTrue:
-		c.report(dsl.CodeConstant, literal.Range, domainOf(scope, field), "%s always holds", spelled(n))
+		c.report(dsl.CodeConstant, literal.Range, domainOf(l.Scope, field), "%s always holds", spelled(n))
 	}
 }
 
 // membership looks at each member of a list.
-func (c *checker) membership(scope analysis.Scope, n *interp.Node) {
+func (c *checker) membership(l *analysis.List, n *interp.Node) {
 	field, members := n.Args[0], n.Args[1]
 	if field.Op != interp.OpField && !changesCase(field) || members.Op != interp.OpList {
 		return
@@ -135,8 +135,8 @@ func (c *checker) membership(scope analysis.Scope, n *interp.Node) {
 		one.Key = "==(" + field.Key + ", " + m.Key + ")"
 		switch {
 		case m.Op != interp.OpLiteral:
-		case analysis.Constant(scope, one) == analysis.AlwaysFalse:
-			c.report(dsl.CodeImpossible, m.Range, domainOf(scope, field), "%s is never %s", spelled(field), m.Range.Text())
+		case l.Constant(one) == analysis.AlwaysFalse:
+			c.report(dsl.CodeImpossible, m.Range, domainOf(l.Scope, field), "%s is never %s", spelled(field), m.Range.Text())
 		case seen[m.Key]:
 			c.report(dsl.CodeConstant, m.Range, "remove it", "%s is in the list already", m.Range.Text())
 		}
@@ -146,9 +146,9 @@ func (c *checker) membership(scope analysis.Scope, n *interp.Node) {
 
 // question reports what is asked of a text in vain: whether letters in lower case
 // contain one in upper case.
-func (c *checker) question(scope analysis.Scope, n *interp.Node) {
-	if len(n.Args) == 2 && changesCase(n.Args[0]) && n.Args[1].Op == interp.OpLiteral && analysis.Constant(scope, n) == analysis.AlwaysFalse {
-		c.report(dsl.CodeImpossible, n.Args[1].Range, domainOf(scope, n.Args[0]), "%s can never hold", spelled(n))
+func (c *checker) question(l *analysis.List, n *interp.Node) {
+	if len(n.Args) == 2 && changesCase(n.Args[0]) && n.Args[1].Op == interp.OpLiteral && l.Constant(n) == analysis.AlwaysFalse {
+		c.report(dsl.CodeImpossible, n.Args[1].Range, domainOf(l.Scope, n.Args[0]), "%s can never hold", spelled(n))
 	}
 }
 
@@ -169,10 +169,10 @@ func (c *checker) repeats(n *interp.Node) {
 
 // addsNothing reports comparisons of a number that others of the same field, joined with
 // them, make needless: status == 503 && status >= 500.
-func (c *checker) addsNothing(scope analysis.Scope, n *interp.Node) {
+func (c *checker) addsNothing(l *analysis.List, n *interp.Node) {
 	var compared []*interp.Node
 	for _, part := range operands(n, n.Name) {
-		if field := comparedField(part); field != nil && analysis.Constant(scope, part) == analysis.Varies {
+		if field := comparedField(part); field != nil && l.Constant(part) == analysis.Varies {
 			compared = append(compared, part)
 		}
 	}
@@ -182,9 +182,9 @@ func (c *checker) addsNothing(scope analysis.Scope, n *interp.Node) {
 				continue
 			}
 			switch {
-			case n.Name == "&&" && analysis.Implies(scope, a, b):
+			case n.Name == "&&" && l.Implies(a, b):
 				c.report(dsl.CodeConstant, b.Range, "remove it, or mend one of them", "%s holds whenever %s does, which stands beside it", spelled(b), spelled(a))
-			case n.Name == "||" && analysis.Implies(scope, b, a):
+			case n.Name == "||" && l.Implies(b, a):
 				c.report(dsl.CodeConstant, b.Range, "remove it, or mend one of them", "%s adds nothing to %s, which holds whenever it does", spelled(b), spelled(a))
 			}
 		}

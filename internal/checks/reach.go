@@ -32,7 +32,7 @@ func (c *checker) list(scope analysis.Scope, all []interp.Condition, home string
 	l.List = analysis.NewList(scope, all[:own])
 	for i, r := range l.Rules {
 		if l.isOwn(r) {
-			l.expression(scope, r.When, "rule "+r.ID)
+			l.expression(l.List, r.When, "rule "+r.ID)
 			l.reach(i)
 		}
 	}
