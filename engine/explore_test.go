@@ -13,16 +13,29 @@ import (
 // that can be done (a call comes, a call ends in every way, it is cancelled, time
 // passes, the policy is reloaded) and holds what follows against the promises. States
 // that differ only in what can no longer matter count as one, so that the search ends.
-// A breaker that is told by others, as that of a fleet is, would be one more deed.
+//
+// A breaker may be a fleet's. Its quorum then answers yes and no, and opens and closes the
+// circuit at any time: the promises hold whatever a quorum decides. What the quorums of a
+// real fleet decide is explored where they are, in contrib/redressfleet.
 
 const tick = time.Second
 
-// exploredSpecs are what a reload may change to.
-var exploredSpecs = []BreakerSpec{
-	{FailureThreshold: 2, Window: 2 * tick, RecoveryTimeout: 2 * tick, ProbeTimeout: tick},
-	{FailureThreshold: 1, Window: tick, RecoveryTimeout: tick, ProbeTimeout: 2 * tick},
-	{FailureThreshold: 2, Window: 2 * tick, RecoveryTimeout: tick, ProbeTimeout: tick, ClassThresholds: map[Class]int{RateLimit: 1}},
-}
+// exploredSpecs are what a reload may change to: a breaker of this process, or of a fleet.
+var exploredSpecs = func() []BreakerSpec {
+	specs := []BreakerSpec{
+		{FailureThreshold: 2, Window: 2 * tick, RecoveryTimeout: 2 * tick, ProbeTimeout: tick},
+		{FailureThreshold: 1, Window: tick, RecoveryTimeout: tick, ProbeTimeout: 2 * tick},
+		{FailureThreshold: 2, Window: 2 * tick, RecoveryTimeout: tick, ProbeTimeout: tick, ClassThresholds: map[Class]int{RateLimit: 1}},
+	}
+	for _, spec := range specs[:2] {
+		spec.Quorum = exploredQuorum
+		specs = append(specs, spec)
+	}
+	return specs
+}()
+
+// exploredQuorum says what the present deed has it say.
+var exploredQuorum = &council{}
 
 // An explored is a circuit, the calls on their way, and what must be true of them, kept
 // by other means than the circuit's own.
@@ -66,9 +79,10 @@ func (e *explored) clone() *explored {
 }
 
 // age is how long ago something was; what is older than every setting is equally old.
-func (e *explored) age(at time.Duration) int { return int(min((e.now-at)/tick, 3)) }
+func (e *explored) age(at time.Duration) int { return int(min((e.now-at)/tick, 2)) }
 
-// key is the same for states that cannot be told apart by what happens from now on.
+// key is the same for states that cannot be told apart by what happens from now on. What
+// must be true is part of it: a circuit that is wrong about it is another state.
 func (e *explored) key() string {
 	c := &e.circuit
 	var b strings.Builder
@@ -87,9 +101,12 @@ func (e *explored) key() string {
 	ages(c.byClass[RateLimit])
 	switch c.state {
 	case Open:
-		fmt.Fprintf(&b, "o%d,%d ", e.age(c.opened), c.recovery)
+		fmt.Fprintf(&b, "o%d,%d,%d ", e.age(c.opened), c.recovery, max(e.opensAt-e.now, 0))
 	case HalfOpen:
 		fmt.Fprintf(&b, "p%v,%d,%d ", c.probing, e.age(c.probeSince), c.probeFor)
+		for _, p := range e.places {
+			fmt.Fprintf(&b, "%v,%d ", p.probe == c.probes, max(p.until-e.now, 0))
+		}
 	}
 	var calls []string
 	for _, t := range e.calls {
@@ -112,9 +129,18 @@ func (e *explored) deeds(t *testing.T) []*explored {
 			t.Fatalf("after: %v", n.trail)
 		}
 	}
+	fleet := e.circuit.spec.Quorum != nil
+	asked := func(deed string, f func(n *explored)) { // with each answer of the quorum, if there is one
+		exploredQuorum.opens, exploredQuorum.probes = true, true
+		do(deed, f)
+		if fleet {
+			exploredQuorum.opens, exploredQuorum.probes = false, false
+			do(deed+", says the quorum no", f)
+		}
+	}
 	do("tick", func(n *explored) { n.now += tick })
 	if len(e.calls) < maxExploredCalls {
-		do("call", func(n *explored) { n.admit(t) })
+		asked("call", func(n *explored) { n.admit(t) })
 	}
 	for i := range e.calls {
 		for _, end := range []struct {
@@ -122,11 +148,17 @@ func (e *explored) deeds(t *testing.T) []*explored {
 			v     verdict
 			class Class
 		}{{"succeeds", succeeded, NoClass}, {"fails", failed, ServerError}, {"is limited", failed, RateLimit}, {"fails otherwise", failed, Permanent}, {"is cancelled", neutral, NoClass}, {"panics", ended, NoClass}} {
-			do(fmt.Sprintf("call %d %s", i, end.name), func(n *explored) { n.settle(t, i, end.v, end.class) })
+			asked(fmt.Sprintf("call %d %s", i, end.name), func(n *explored) { n.settle(t, i, end.v, end.class) })
 		}
 	}
 	for i := range exploredSpecs {
 		do(fmt.Sprintf("reload %d", i), func(n *explored) { n.reload(t, i) })
+	}
+	if fleet {
+		for _, recovery := range []time.Duration{0, tick, 2 * tick} {
+			do(fmt.Sprintf("the fleet opens it for %v", recovery), func(n *explored) { n.openedByFleet(t, recovery) })
+		}
+		do("the fleet closes it", func(n *explored) { n.closedByFleet(t) })
 	}
 	return all
 }
@@ -137,7 +169,8 @@ func (e *explored) admit(t *testing.T) {
 	before := e.circuit.state
 	ticket, moved, ok := e.circuit.admit(e.at())
 	taken := slices.ContainsFunc(e.places, func(p exploredPlace) bool { return e.now < p.until })
-	switch want := before == Closed || before == Open && e.now >= e.opensAt || before == HalfOpen && !taken; {
+	probes := before == Open && e.now >= e.opensAt || before == HalfOpen && !taken
+	switch want := before == Closed || probes && (e.circuit.spec.Quorum == nil || exploredQuorum.probes); {
 	case ok != want:
 		t.Errorf("admitted: %v, want %v (%v)", ok, want, before)
 	case !ok && moved.sequence != 0:
@@ -182,6 +215,8 @@ func (e *explored) settle(t *testing.T, i int, v verdict, class Class) {
 		t.Error("it opened by what does not count")
 	case moved.from == HalfOpen && !holds:
 		t.Error("a call without the probe's place decided")
+	case moved.from == Closed && e.circuit.spec.Quorum != nil && !exploredQuorum.opens:
+		t.Error("it opened against the quorum")
 	case moved.to == Closed && counts:
 		t.Error("it closed by a failure")
 	}
@@ -207,16 +242,61 @@ func (e *explored) reload(t *testing.T, spec int) {
 	}
 }
 
-// letsThrough checks that the state is no dead end: whoever waits is let through.
-func (e *explored) letsThrough(t *testing.T) {
-	later := e.clone()
-	later.now += 10 * tick
-	if _, _, ok := later.circuit.admit(later.at()); !ok {
-		t.Fatalf("stuck after: %v", e.trail)
+// byFleet does to the circuit what a fleet does to a breaker.
+func (e *explored) byFleet(f func(b *Breaker)) {
+	b := &Breaker{circuit: e.circuit}
+	f(b)
+	e.circuit = b.history()
+	e.places = nil
+}
+
+func (e *explored) openedByFleet(t *testing.T, recovery time.Duration) {
+	was := e.clone()
+	e.byFleet(func(b *Breaker) {
+		if moved := b.Open(e.at(), recovery); moved != (was.circuit.state != Open) {
+			t.Errorf("it says that it moved %v: %v", was.circuit.state, moved)
+		}
+	})
+	if was.circuit.state != Open && e.circuit.generation != was.circuit.generation+1 {
+		t.Error("calls from before still count")
+	}
+	if e.circuit.state != Open {
+		t.Errorf("opened by the fleet, it is %v", e.circuit.state)
+	}
+	e.opensAt = e.now + recovery
+}
+
+func (e *explored) closedByFleet(t *testing.T) {
+	was := e.clone()
+	e.byFleet(func(b *Breaker) {
+		if moved := b.Close(e.at()); moved != (was.circuit.state != Closed) {
+			t.Errorf("it says that it moved %v: %v", was.circuit.state, moved)
+		}
+	})
+	if was.circuit.state != Closed && (e.circuit.generation != was.circuit.generation+1 || len(e.circuit.all.moments) > 0) {
+		t.Error("what was before still counts")
+	}
+	if e.circuit.state != Closed {
+		t.Errorf("closed by the fleet, it is %v", e.circuit.state)
 	}
 }
 
-func TestEveryStateOfABreakerUnderReloadsProbesAndCancellationsKeepsThePromises(t *testing.T) {
+// letsThrough checks that the state is no dead end: whoever waits is let through, and
+// closes it by succeeding.
+func (e *explored) letsThrough(t *testing.T) {
+	exploredQuorum.probes = true
+	later := e.clone()
+	later.now += 10 * tick
+	ticket, _, ok := later.circuit.admit(later.at())
+	if !ok {
+		t.Fatalf("stuck after: %v", e.trail)
+	}
+	if later.circuit.settle(ticket, succeeded, NoClass, later.at()); later.circuit.state != Closed {
+		t.Fatalf("a success leaves it %v after: %v", later.circuit.state, e.trail)
+	}
+}
+
+func TestEveryStateOfABreakerUnderReloadsProbesCancellationsAndQuorumsKeepsThePromises(t *testing.T) {
 	start := &explored{circuit: newCircuit(exploredSpecs[0].complete())}
 	start.circuit.epoch.at(start.at())
 	seen := map[string]bool{start.key(): true}
@@ -230,7 +310,7 @@ func TestEveryStateOfABreakerUnderReloadsProbesAndCancellationsKeepsThePromises(
 		}
 	}
 	t.Logf("%d states", len(seen))
-	if len(seen) < 1000 {
+	if len(seen) < 5000 {
 		t.Errorf("only %d states: the search did not go far", len(seen))
 	}
 }
@@ -301,4 +381,7 @@ func TestEveryStateOfABudgetUnderReloadsKeepsThePromises(t *testing.T) {
 		}
 	}
 	t.Logf("%d states", len(seen))
+	if len(seen) < 100 {
+		t.Errorf("only %d states: the search did not go far", len(seen))
+	}
 }
