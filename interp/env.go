@@ -36,9 +36,26 @@ const (
 
 var classType = cel.OpaqueType("redress.Class")
 
-// baseEnv holds what all policies share. It is built when the first policy is
-// compiled, and never changes.
-var baseEnv = sync.OnceValues(func() (*cel.Env, error) {
+// base holds what all policies share: the environment that theirs extend, and the parser
+// of their expressions, since all have its macros and limits. Nothing of CEL is done before
+// the first policy is compiled, which makes them; then they never change.
+var base struct {
+	once   sync.Once
+	env    *cel.Env
+	parser *celparse.Parser
+	err    error
+}
+
+func sharedEnv() (*cel.Env, *celparse.Parser, error) {
+	base.once.Do(func() {
+		if base.env, base.err = makeBaseEnv(); base.err == nil {
+			base.parser = celparse.New(base.env.Macros(), celparse.Limits{Size: MaxExpression, Depth: MaxDepth, Nodes: MaxNodes})
+		}
+	})
+	return base.env, base.parser, base.err
+}
+
+func makeBaseEnv() (*cel.Env, error) {
 	opts := []cel.EnvOption{
 		cel.StdLib(cel.StdLibSubset(&env.LibrarySubset{
 			ExcludeMacros:    []string{"map", "filter"},
@@ -66,17 +83,7 @@ var baseEnv = sync.OnceValues(func() (*cel.Env, error) {
 		opts = append(opts, cel.Variable(class.String(), classType))
 	}
 	return cel.NewCustomEnv(opts...)
-})
-
-// exprParser parses expressions as the environments do: those of all policies have the
-// macros and the limits of the base.
-var exprParser = sync.OnceValues(func() (*celparse.Parser, error) {
-	base, err := baseEnv()
-	if err != nil {
-		return nil, err
-	}
-	return celparse.New(base.Macros(), celparse.Limits{Size: MaxExpression, Depth: MaxDepth, Nodes: MaxNodes}), nil
-})
+}
 
 func functions(names ...string) []*env.Function {
 	var list []*env.Function
@@ -87,19 +94,20 @@ func functions(names ...string) []*env.Function {
 }
 
 // newEnv extends the base by the records, whose attributes and vars the provider
-// knows.
-func newEnv(p *provider) (*cel.Env, error) {
-	base, err := baseEnv()
+// knows, and returns the parser of its expressions with it.
+func newEnv(p *provider) (*cel.Env, *celparse.Parser, error) {
+	shared, parser, err := sharedEnv()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	p.Provider = base.CELTypeProvider()
-	return base.Extend(
+	p.Provider = shared.CELTypeProvider()
+	env, err := shared.Extend(
 		cel.CustomTypeProvider(p),
 		cel.Variable("err", cel.ObjectType(failureType)),
 		cel.Variable("result", cel.ObjectType(resultType)),
 		cel.Variable("vars", cel.ObjectType(varsType)),
 	)
+	return env, parser, err
 }
 
 // attributeTypes are the types that attributes can be declared with.

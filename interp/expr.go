@@ -94,11 +94,7 @@ func newCompiler(attributes []dsl.Attribute, vars []dsl.Var) (*compiler, error) 
 		p.attributes[a.Name.V] = a.Type.V
 		p.attributeNames = append(p.attributeNames, a.Name.V)
 	}
-	env, err := newEnv(p)
-	if err != nil {
-		return nil, fmt.Errorf("interp: %w", err)
-	}
-	parser, err := exprParser()
+	env, parser, err := newEnv(p)
 	if err != nil {
 		return nil, fmt.Errorf("interp: %w", err)
 	}

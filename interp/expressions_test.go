@@ -101,7 +101,7 @@ var refusals = []string{
 // look at the text alone refuses an expression.
 func TestNothingIsRefusedThatCELUnderstands(t *testing.T) {
 	program := compiled(t, inRichPolicy("true"))
-	env, err := newEnv(program.Policy("p").provider)
+	env, _, err := newEnv(program.Policy("p").provider)
 	if err != nil {
 		t.Fatal(err)
 	}

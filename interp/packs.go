@@ -24,26 +24,32 @@ var builtInPacks struct {
 	compiler *setCompiler // made when the first pack is asked for
 }
 
-// builtIn returns a built-in pack, which is compiled when it is first asked for; nil if
-// there is none of that name.
+// builtIn returns a built-in pack, which is read and compiled when it is first asked for;
+// nil if there is none of that name.
 func builtIn(name string) *pack {
 	b := &builtInPacks
 	b.Lock()
 	defer b.Unlock()
 	if b.compiler == nil {
-		var sources []*dsl.Source
-		for _, name := range Packs() {
-			text, _ := PackSource(name)
-			sources = append(sources, dsl.NewSource(name+".yaml", text))
-		}
-		set, found := dsl.ParseSet(sources)
-		b.compiler = &setCompiler{set: set, packs: map[string]*pack{}, builtIn: true, found: found}
+		b.compiler = &setCompiler{set: &dsl.Set{}, packs: map[string]*pack{}, builtIn: true}
 	}
 	p := b.compiler.pack(name)
 	if err := b.compiler.found.Err(); err != nil {
 		panic(fmt.Sprintf("interp: built-in packs: %v", err))
 	}
 	return p
+}
+
+// readBuiltIn adds a built-in pack, if there is one of that name, to the set of those that
+// have been asked for.
+func (c *setCompiler) readBuiltIn(name string) {
+	text, ok := PackSource(name)
+	if !ok {
+		return
+	}
+	file, found := dsl.Parse(dsl.NewSource(name+".yaml", text))
+	c.set.Files = append(c.set.Files, file)
+	c.found = append(c.found, found...)
 }
 
 // Packs returns the names of the built-in rule packs, sorted.

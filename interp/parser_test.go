@@ -17,11 +17,7 @@ import (
 // Whatever is written, right or wrong or by a generator, is parsed as cel-go's own parser
 // parses it; and nothing is left to that but what is no expression, and records.
 func TestExpressionsAreParsedAsCELGoDoes(t *testing.T) {
-	env, err := newEnv(&provider{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	own, err := exprParser()
+	env, own, err := newEnv(&provider{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +66,7 @@ func TestOrdinaryPoliciesDoNotNeedCELGosParser(t *testing.T) {
 		}
 		sources = append(sources, dsl.NewSource(file, text))
 	}
-	parser, err := exprParser()
+	_, parser, err := sharedEnv()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,6 +52,9 @@ func (c *setCompiler) pack(name string) *pack {
 	if IsBuiltIn(name) && !c.builtIn {
 		return builtIn(name)
 	}
+	if c.builtIn {
+		c.readBuiltIn(name)
+	}
 	doc, from := c.set.Find("Classifier", name), origin{pack: name, builtIn: c.builtIn}
 	if doc == nil {
 		return nil
