@@ -430,6 +430,12 @@ func (n *Node) Walk(f func(*Node)) {
 // and budget are nobody else's.
 func (p *Policy) Spec() engine.Spec { return p.spec() }
 
+// FleetBudget reports whether the policy's budget is one of scope fleet.
+func (p *Policy) FleetBudget() bool { return p.budget != nil && p.budget.Fleet }
+
+// FleetBreaker reports whether the policy's circuit breaker is one of scope fleet.
+func (p *Policy) FleetBreaker() bool { return p.breaker != nil && p.breaker.Fleet }
+
 // Parts evaluates the condition and returns its parts that are true or false.
 func (c Condition) Parts(in *engine.Input) []PartTrace {
 	var parts []PartTrace

@@ -55,6 +55,8 @@ func TestExitCodesAreAContract(t *testing.T) {
 	withSet := func(more string) string {
 		return goodPolicy + "---\n{apiVersion: redress/v1, kind: Policy, name: cautious, classify: [{use: std.http}]}\n" + more
 	}
+	unset := write("unset/policy.yaml", "{apiVersion: redress/v1, kind: Policy, name: s, classify: [{use: std.http}], retry: {budget: {max_retries: 1, window: 60s}}}\n")
+	reset := write("reset/policy.yaml", "{apiVersion: redress/v1, kind: Policy, name: s, mode: off, operations: [a.*, b], classify: [{use: std.http}], retry: {budget: pool}, circuit_breaker: {failure_threshold: 2, trip_on: [SERVER_ERROR], class_thresholds: {TRANSIENT: 1}}}\n---\n{apiVersion: redress/v1, kind: Budget, name: pool, scope: fleet, max_retries: 9, window: 10s}\n")
 	unsaid := write("unsaid/policy.yaml", withSet(""))
 	said := write("said/policy.yaml", withSet("---\n{apiVersion: redress/v1, kind: Set, name: shop, fallback_policy: cautious}\n"))
 	saidOther := write("other/policy.yaml", withSet("---\n{apiVersion: redress/v1, kind: Set, name: shop, fallback_policy: good}\n"))
@@ -145,6 +147,11 @@ func TestExitCodesAreAContract(t *testing.T) {
 		{"a fallback policy for programs", []string{"diff", "--format=json", said, unsaid}, 1, `"what": "fallback_policy",`, ""},
 		{"a policy removed where there is a fallback", []string{"diff", said, only}, 1, "good: there -> removed, its calls run under cautious\n", ""},
 		{"a fallback policy that is not there", []string{misspelt}, 1, `did you mean "cautious"?`, "1 error"},
+		{"a mode", []string{"diff", unset, reset}, 1, "s: mode enforce -> mode off\n", ""},
+		{"operations", []string{"diff", unset, reset}, 1, "s: governs no operation -> governs a.*, b\n", ""},
+		{"a budget", []string{"diff", unset, reset}, 1, "s: budget: max_retries 1 in 1m0s -> budget pool of the fleet: max_retries 9 in 10s\n", ""},
+		{"a breaker", []string{"diff", unset, reset}, 1, "s: no circuit breaker -> circuit breaker opens with 2 failed calls in 1m0s, for 30s, probes for 30s, trips on SERVER_ERROR, on TRANSIENT with 1\n", ""},
+		{"the mode in an envelope", []string{"envelope", reset}, 0, "  mode off: every call makes one attempt", ""},
 		{"a difference", []string{"diff", good, jittery}, 1, "good", ""},
 		{"rules", []string{"rules"}, 0, "RD303", ""},
 		{"a rule", []string{"rules", "no-jitter"}, 0, "**Why.**", ""},

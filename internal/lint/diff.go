@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,10 +14,12 @@ import (
 	"github.com/redress-policy/redress/interp"
 )
 
-// A change is one thing that two versions of a policy, or of the set, do differently.
+// A change is one thing that two versions of a policy, or of the set, do differently: its
+// class, rule, result, response, envelope, mode, operations, budget, circuit_breaker or
+// fallback_policy, or that there is such a policy.
 type change struct {
 	Policy  string `json:"policy"` // empty if the change is one of the set
-	What    string `json:"what"`   // "policy", "class", "rule", "result", "response", "envelope" or "fallback_policy"
+	What    string `json:"what"`   // which of these
 	Old     string `json:"old"`
 	New     string `json:"new"`
 	OldRule string `json:"old_rule,omitempty"`
@@ -129,7 +132,73 @@ func compare(name string, old, new *interp.Policy) []change {
 			changes = append(changes, change{Policy: name, What: l.what, Old: "not compared to the end", New: "too many cases"})
 		}
 	}
-	return append(changes, compareEnvelopes(name, old, new)...)
+	changes = append(changes, compareEnvelopes(name, old, new)...)
+	return append(changes, compareSettings(name, old, new)...)
+}
+
+// compareSettings tells what becomes different of calls beside their failures.
+func compareSettings(name string, old, new *interp.Policy) (changes []change) {
+	a, b := old.Spec(), new.Spec()
+	for _, one := range []struct{ what, old, new string }{
+		{"mode", "mode " + a.Mode.String(), "mode " + b.Mode.String()},
+		{"operations", governs(a.Operations), governs(b.Operations)},
+		{"budget", budgetOf(old), budgetOf(new)},
+		{"circuit_breaker", breakerOf(old), breakerOf(new)},
+	} {
+		if one.old != one.new {
+			changes = append(changes, change{Policy: name, What: one.what, Old: one.old, New: one.new})
+		}
+	}
+	return changes
+}
+
+func governs(operations []string) string {
+	if len(operations) == 0 {
+		return "governs no operation"
+	}
+	return "governs " + strings.Join(operations, ", ")
+}
+
+func budgetOf(p *interp.Policy) string {
+	b := p.Spec().Budget
+	if b == nil {
+		return "no retry budget"
+	}
+	s := b.Spec()
+	return fmt.Sprintf("%s: max_retries %d in %v", named("budget", s.Name, p, p.FleetBudget()), s.MaxRetries, s.Window)
+}
+
+func breakerOf(p *interp.Policy) string {
+	b := p.Spec().Breaker
+	if b == nil {
+		return "no circuit breaker"
+	}
+	s := b.Spec()
+	text := fmt.Sprintf("%s opens with %s in %v, for %v, probes for %v, trips on %s", named("circuit breaker", s.Name, p, p.FleetBreaker()),
+		count(s.FailureThreshold, "failed call"), s.Window, s.RecoveryTimeout, s.ProbeTimeout, joined(s.TripOn))
+	for _, class := range slices.Sorted(maps.Keys(s.ClassThresholds)) {
+		text += fmt.Sprintf(", on %v with %d", class, s.ClassThresholds[class])
+	}
+	return text
+}
+
+// named is a budget or a breaker with its name, if it has one of its own.
+func named(what, name string, p *interp.Policy, fleet bool) string {
+	if name != p.Name() {
+		what += " " + name
+	}
+	if fleet {
+		what += " of the fleet"
+	}
+	return what
+}
+
+func joined(classes []engine.Class) string {
+	var names []string
+	for _, c := range classes {
+		names = append(names, c.String())
+	}
+	return strings.Join(names, ", ")
 }
 
 func className(c engine.Class) string {

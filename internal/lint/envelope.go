@@ -114,6 +114,9 @@ func (l *linter) envelopesOf(set *load.Result) []envelope {
 
 func (e *envelope) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: at most %s and %v a call\n", e.Policy, count(e.MaxAttempts, "attempt"), round(e.Longest))
+	if mode := e.spec.Mode; mode != engine.Enforce {
+		fmt.Fprintf(w, "  mode %v: every call makes one attempt; what follows is what the policy would do\n", mode)
+	}
 	line := fmt.Sprintf("  deadline %v", e.Deadline)
 	if e.AttemptTimeout > 0 {
 		line += fmt.Sprintf(", each attempt %v", e.AttemptTimeout)
