@@ -43,7 +43,9 @@ import (
 //	sh                        runs in the page's folder
 //	  in: repository          ... or at the top of the repository
 //	  exit: N                 with that exit code
+//	  background: NAME        ... or goes on running under that name, until the page ends
 //	text                      the output of the block before it; `…` stands for anything
+//	  from: NAME              ... or lines that the program of that name prints, soon
 //
 // go test -run TestDocs -update writes the text blocks anew.
 
@@ -125,7 +127,7 @@ func (b *docBlock) mark(key string) string {
 var (
 	fence     = regexp.MustCompile("^([ ]*)(```+|~~~+)[ ]*([A-Za-z0-9]*)[ ]*$")
 	mark      = regexp.MustCompile(`^\s*<!--\s*([a-z]+):\s*(.*?)\s*-->\s*$`)
-	knownMark = []string{"file", "into", "with", "wrong", "in", "exit", "kept"}
+	knownMark = []string{"file", "into", "with", "wrong", "in", "exit", "kept", "background", "from"}
 )
 
 // docBlocks finds the fenced blocks of a page and the marks above each.
@@ -178,6 +180,7 @@ type docPage struct {
 	fragment       bool   // whether the output speaks of a fragment: then any of its lines may be shown
 	downloaded     bool   // whether the modules that those need have been fetched
 	goFiles        bool   // whether the page has Go files of its own, which a command must run
+	programs       map[string]*docProgram
 }
 
 func (p *docPage) run(t *testing.T) {
@@ -186,6 +189,7 @@ func (p *docPage) run(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.lines = strings.Split(string(text), "\n")
+	defer p.end(t)
 	changed := false
 	// From the back, an update would not move lines; forwards, blocks build on each
 	// other. So updates are collected and applied afterwards.
@@ -207,6 +211,10 @@ func (p *docPage) run(t *testing.T) {
 		case "sh":
 			p.sh(t, b)
 		case "text":
+			if name := b.mark("from"); name != "" {
+				p.heard(t, b, name)
+				continue
+			}
 			if !p.ran {
 				t.Errorf("%s:%d: there is no output that this could be", p.name, b.line)
 				continue
@@ -459,11 +467,15 @@ func (p *docPage) sh(t *testing.T, b *docBlock) {
 		if command = strings.TrimSpace(command); notRun[command] == "" {
 			commands.WriteString(line)
 		}
-		if strings.HasPrefix(command, "go run .") || strings.HasPrefix(command, "go test ") {
+		if strings.HasPrefix(command, "go run .") || strings.HasPrefix(command, "go build ") || strings.HasPrefix(command, "go test ") {
 			p.goFiles = false
 		}
 	}
 	if strings.TrimSpace(commands.String()) == "" {
+		return
+	}
+	if name := b.mark("background"); name != "" {
+		p.start(t, b, name)
 		return
 	}
 	want := 0
@@ -477,6 +489,96 @@ func (p *docPage) sh(t *testing.T, b *docBlock) {
 		t.Errorf("%s:%d: ended with %d, not %d:\n%s", p.name, b.line, exit, want, output)
 	}
 	p.result(output, false)
+}
+
+// A docProgram goes on running while the blocks behind it do. It is a writer of what the
+// program prints.
+type docProgram struct {
+	cmd *exec.Cmd
+
+	mu      sync.Mutex
+	output  string        // guarded by mu, like all below
+	told    int           // how much of it the page has shown
+	printed chan struct{} // closed when there is more
+}
+
+// Write implements io.Writer.
+func (r *docProgram) Write(text []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.output += string(text)
+	close(r.printed)
+	r.printed = make(chan struct{})
+	return len(text), nil
+}
+
+// find looks for shown lines behind those that were found before. If they are not there,
+// rest is what is, and more is closed when it grows.
+func (r *docProgram) find(shown *regexp.Regexp) (found bool, rest string, more <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rest = r.output[r.told:]
+	if at := shown.FindStringIndex(rest); at != nil {
+		r.told += at[1]
+		return true, "", nil
+	}
+	return false, rest, r.printed
+}
+
+// start runs the block's command until the page ends.
+func (p *docPage) start(t *testing.T, b *docBlock, name string) {
+	t.Helper()
+	r := &docProgram{printed: make(chan struct{})}
+	r.cmd = exec.CommandContext(t.Context(), "sh", "-e", "-c", "exec "+strings.TrimSpace(b.text))
+	r.cmd.Dir, r.cmd.Stdout, r.cmd.Stderr = p.dir, r, r
+	if err := r.cmd.Start(); err != nil {
+		t.Fatalf("%s:%d: %v", p.name, b.line, err)
+	}
+	if p.programs == nil {
+		p.programs = map[string]*docProgram{}
+	}
+	p.programs[name] = r
+}
+
+// end stops the page's programs, which end well when they are interrupted.
+func (p *docPage) end(t *testing.T) {
+	for name, r := range p.programs {
+		if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Errorf("%s: stopping %s: %v", p.name, name, err)
+		}
+		if err := r.cmd.Wait(); err != nil {
+			t.Errorf("%s: %s ended with %v and printed\n%s", p.name, name, err, r.output)
+		}
+	}
+}
+
+// patience is how long a page waits for what a program prints.
+const patience = time.Minute
+
+// heard waits until a program has printed the lines of the block. Here `…` stands for
+// anything within a line.
+func (p *docPage) heard(t *testing.T, b *docBlock, name string) {
+	r := p.programs[name]
+	if r == nil {
+		t.Fatalf("%s:%d: no program is called %q", p.name, b.line, name)
+	}
+	parts := strings.Split(tidy(b.text), "…")
+	for i := range parts {
+		parts[i] = regexp.QuoteMeta(parts[i])
+	}
+	shown := regexp.MustCompile(`(?m)^` + strings.Join(parts, ".*?") + `\n`)
+	late := time.After(patience)
+	for {
+		found, rest, more := r.find(shown)
+		if found {
+			return
+		}
+		select {
+		case <-more:
+		case <-late:
+			t.Fatalf("%s:%d: %s did not print this within %v, but\n%s", p.name, b.line, name, patience, rest)
+		}
+	}
 }
 
 // command runs a script and returns what it printed, on both streams, and its exit code.
