@@ -49,12 +49,25 @@ type reader struct {
 
 // readYAML reads the documents of a source. Empty documents are passed over.
 func readYAML(src *Source) *reader {
-	r := &reader{src: src, text: src.Bytes, start: src.lines[0]}
+	r := newReader(src)
 	readable := false
-	for r.found, readable = checkText(src); readable; {
-		readable = r.read()
+	if r.found, readable = checkText(src); !readable {
+		return r
+	}
+	if docs, ok := readPlain(src); ok {
+		r.docs = docs
+	} else {
+		r.readAll()
 	}
 	return r
+}
+
+func newReader(src *Source) *reader { return &reader{src: src, text: src.Bytes, start: src.lines[0]} }
+
+// readAll reads with the yaml library, again after each mistake.
+func (r *reader) readAll() {
+	for r.read() {
+	}
 }
 
 // read reads from start. It reports whether there is reason to read again.
