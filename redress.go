@@ -30,6 +30,8 @@ type (
 	Observer = engine.Observer
 	// A CallObserver is an observer that is told of the start and the end of calls too.
 	CallObserver = engine.CallObserver
+	// A SelectiveObserver is told only of the kinds of events that it wants.
+	SelectiveObserver = engine.SelectiveObserver
 	// ObserverFunc makes an Observer of a function.
 	ObserverFunc = engine.ObserverFunc
 	// An Event is one thing that happened during a call, or to a live set.

@@ -335,6 +335,6 @@ func (s *LiveSet) note(f func(*Status)) {
 func (s *LiveSet) tell(ctx context.Context, e *Event) {
 	if o := s.options.load.Observer; o != nil && e != nil {
 		defer func() { _ = recover() }()
-		o.Observe(ctx, *e)
+		Observers(o).Observe(ctx, *e) // if it wants it
 	}
 }

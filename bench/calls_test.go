@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"testing"
 	"time"
@@ -208,7 +210,10 @@ var libraries = []library{
 	// The operation gets the caller's context: the deadline bounds attempts and sleeps, but
 	// does not interrupt an attempt, as in most libraries below.
 	{name: "redress-ctx", retries: true, breaks: true, build: fromYAML(policyOptions{lean: true}, call)},
-	// The same with five rules for results, and an observer that does nothing.
+	// The same with an observer that logs failures, and has nothing to do here.
+	{name: "redress-ctx+log", retries: true, breaks: true, build: fromYAML(policyOptions{lean: true, logged: true}, call)},
+	// The same with five rules for results; with an observer that is told everything and
+	// does nothing.
 	{name: "redress-ctx+results", retries: true, breaks: true, build: fromYAML(policyOptions{lean: true, results: true}, call)},
 	{name: "redress-ctx+results+observer", retries: true, breaks: true, build: fromYAML(policyOptions{lean: true, results: true, observed: true}, call)},
 
@@ -350,7 +355,7 @@ func resultLoop(ctx context.Context, op operation) (*http.Response, error) {
 }
 
 // policyOptions are the variants of the policy.
-type policyOptions struct{ timeout, results, observed, lean bool }
+type policyOptions struct{ timeout, results, observed, logged, lean bool }
 
 // policyText writes the policy for a scenario. Where retries are made all the time,
 // the windows of budget and breaker are so short that the one is never exhausted and
@@ -384,6 +389,9 @@ func policyText(o policyOptions, s scenario) string {
 func fromYAML(o policyOptions, verb func(*redress.Policy) binder) func(testing.TB, scenario) binder {
 	return func(tb testing.TB, s scenario) binder {
 		var opts []redress.LoadOption
+		if o.logged {
+			opts = append(opts, redress.WithPolicyObserver(redress.SlogObserver(slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 1})))))
+		}
 		if o.observed {
 			opts = append(opts, redress.WithPolicyObserver(idle{}))
 		}

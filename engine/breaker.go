@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -58,6 +59,9 @@ type Breaker struct {
 	// word mirrors generation and state of circuit, so that the calls of a closed
 	// circuit need no lock. Written under mu.
 	word atomic.Uint64
+	// until mirrors when an open circuit is due for a probe, as time since the process
+	// started, so that it refuses calls without a lock; never if it is not open.
+	until atomic.Int64
 
 	mu      sync.Mutex
 	circuit circuit // guarded by mu
@@ -140,6 +144,7 @@ func (b *Breaker) Reconfigure(spec BreakerSpec) (Carried, error) {
 	}
 	b.mu.Lock()
 	carried := b.circuit.reconfigure(spec.complete())
+	b.mirror()
 	b.mu.Unlock()
 	b.govern(spec)
 	return carried, nil
@@ -206,8 +211,8 @@ func (b *Breaker) RetryIn(now time.Time) time.Duration {
 // admit asks for a place. The ticket of an admitted call must be given to settle,
 // once; the change is to be reported by the caller.
 func (b *Breaker) admit(now time.Time) (t ticket, c change, ok bool) {
-	if word := b.word.Load(); State(word&3) == Closed {
-		return ticket{generation: word >> 2}, change{}, true
+	if b.closed(&t) {
+		return t, change{}, true
 	}
 	b.mu.Lock()
 	t, c, ok = b.circuit.admit(now)
@@ -216,6 +221,14 @@ func (b *Breaker) admit(now time.Time) (t ticket, c change, ok bool) {
 	b.mu.Unlock()
 	c.tell(quorum, now)
 	return t, c, ok
+}
+
+// closed reports whether the circuit is closed, and then sets the ticket of the call that
+// it admits. It takes no lock.
+func (b *Breaker) closed(t *ticket) bool {
+	word := b.word.Load()
+	t.generation = word >> 2
+	return State(word&3) == Closed
 }
 
 // holds reports whether a call with this ticket may make another attempt.
@@ -240,8 +253,20 @@ func (b *Breaker) settle(t ticket, v verdict, class Class, now time.Time) change
 
 // mirror requires that mu is held.
 func (b *Breaker) mirror() {
+	until := never
+	if c := &b.circuit; c.state == Open {
+		until = c.epoch.zero.Add(c.opened + c.recovery).Sub(started)
+	}
+	b.until.Store(int64(until))
 	b.word.Store(b.circuit.generation<<2 | uint64(b.circuit.state))
 }
+
+// never is before all times.
+const never = time.Duration(math.MinInt64)
+
+// refuses reports whether the circuit is open and certain to refuse a call that comes
+// when at has passed since the process started. It takes no lock.
+func (b *Breaker) refuses(at time.Duration) bool { return at < time.Duration(b.until.Load()) }
 
 // A ticket is the place of one admitted call.
 type ticket struct {

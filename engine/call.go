@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -19,6 +20,9 @@ import (
 // attempt's timeout; fn is expected to return soon after. It is cancelled when fn
 // returns an error, and when another attempt follows.
 func Call[T any](ctx context.Context, p *Policy, fn func(context.Context) (T, error), opts ...Option) (T, error) {
+	if v, ok, err := callShort(ctx, p, fn, opts); ok {
+		return v, err
+	}
 	var c call
 	c.begin(ctx, p, opts)
 	v := run(&c, fn)
@@ -27,10 +31,8 @@ func Call[T any](ctx context.Context, p *Policy, fn func(context.Context) (T, er
 
 // Do is Call for operations without a value.
 func Do(ctx context.Context, p *Policy, fn func(context.Context) error, opts ...Option) error {
-	var c call
-	c.begin(ctx, p, opts)
-	run(&c, func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) })
-	return c.err()
+	_, err := Call(ctx, p, func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) }, opts...)
+	return err
 }
 
 // Execute is Call, but returns all there is to know, and never an error.
@@ -48,24 +50,53 @@ func run[T any](c *call, fn func(context.Context) (T, error)) (v T) {
 	if c.policy.spec.Mode != Enforce {
 		return runOnce(c, fn)
 	}
-	for again, first := c.enter(), true; again; first = false {
-		if !first {
-			discard(c, v)
-		}
-		ctx := c.startAttempt()
+	return attempts(c, fn, v, c.enter())
+}
+
+// resume is run for a call that opening.go began, whose first attempt returned v and err.
+func resume[T any](c *call, fn func(context.Context) (T, error), v T, err error) T {
+	defer c.close()
+	again := false
+	if err != nil {
+		c.inOperation = false
+		again = c.judgeFailed(err)
+	} else {
+		again = c.judgeResult(v, nil)
+	}
+	v, again = pause(c, v, again)
+	return attempts(c, fn, v, again)
+}
+
+// attempts makes attempts as long as there is to be another one.
+func attempts[T any](c *call, fn func(context.Context) (T, error), v T, again bool) T {
+	for again {
 		var err error
-		v, err = fn(ctx)
-		if err == nil && c.looksAtResults() {
-			again = c.judgeResult(v, resultError(c, v))
-		} else {
-			again = c.judgeError(err)
-		}
-		if again {
-			v = suspend(c, v)
-			again = c.sleep()
-		}
+		v, err = fn(c.startAttempt())
+		v, again = pause(c, v, judge(c, v, err))
 	}
 	return v
+}
+
+// judge goes on after an attempt that returned v and err.
+func judge[T any](c *call, v T, err error) (again bool) {
+	if err == nil && c.looksAtResults() {
+		return c.judgeResult(v, resultError(c, v))
+	}
+	return c.judgeError(err)
+}
+
+// pause waits before the next attempt, and gives up what the last one returned, if there
+// is to be one.
+func pause[T any](c *call, v T, again bool) (T, bool) {
+	if !again {
+		return v, false
+	}
+	v = suspend(c, v)
+	if !c.sleep() {
+		return v, false
+	}
+	discard(c, v)
+	return v, true
 }
 
 // looksAtResults reports whether a value without an error may be a failure.
@@ -138,17 +169,20 @@ type call struct {
 func (c *call) begin(ctx context.Context, p *Policy, opts []Option) {
 	c.ctx, c.policy, c.settings = ctx, p.current.Load(), p.settings
 	c.settings.apply(opts)
-	if !c.settings.observed {
-		c.settings.observer = c.policy.spec.Observer
-	}
+	c.settings.observer = observerOf(&c.policy.spec, &c.settings)
 	c.readClock()
+	c.beginSession(c.now)
+}
+
+// beginSession begins what decides, for a call that began at start.
+func (c *call) beginSession(start time.Time) {
 	s := &c.session // zero so far; setting fields is quicker than copying a session
 	s.policy, s.operation = c.policy, c.settings.operation
 	s.notIdempotent, s.notReplayable = c.settings.notIdempotent, c.settings.notReplayable
-	s.start, s.deadline = c.now, c.now.Add(c.policy.spec.Deadline)
-	c.callerDeadline, c.callerLimited = ctx.Deadline()
-	if c.callerLimited && c.callerDeadline.Before(c.session.deadline) {
-		c.session.deadline = c.callerDeadline
+	s.start, s.deadline = start, start.Add(c.policy.spec.Deadline)
+	c.callerDeadline, c.callerLimited = c.ctx.Deadline()
+	if c.callerLimited && c.callerDeadline.Before(s.deadline) {
+		s.deadline = c.callerDeadline
 	}
 }
 
@@ -315,13 +349,7 @@ func (c *call) attemptContext() context.Context {
 	if c.callerLimited && c.callerDeadline.Before(deadline) {
 		deadline = c.callerDeadline
 	}
-	c.attempt = &lazyContext{
-		parent:    c.ctx,
-		deadline:  deadline,
-		policy:    c.policy,
-		operation: c.session.operation,
-		number:    int32(c.session.attempts),
-	}
+	c.attempt = newAttemptContext(c.ctx, deadline, c.policy, c.session.operation, c.session.attempts)
 	if c.settings.clock != nil {
 		c.attempt.clock, c.attempt.deadline = new(c.settings.clock), deadline.Add(-c.ahead)
 	}
@@ -335,6 +363,11 @@ func (c *call) judgeError(err error) (again bool) {
 		return c.succeed()
 	}
 	c.readClock()
+	return c.judgeFailed(err)
+}
+
+// judgeFailed goes on after an attempt that has just returned the error err.
+func (c *call) judgeFailed(err error) (again bool) {
 	c.attempt.cancel()
 	ended := c.callerEnded()
 	if ended == Canceled {
@@ -355,7 +388,7 @@ func (c *call) judgeError(err error) (again bool) {
 // classified as an error is.
 func (c *call) judgeResult(value any, failure error) (again bool) {
 	c.inOperation = false
-	if c.policy.spec.ClassifyResult != nil && !c.silent(value) {
+	if c.policy.spec.ClassifyResult != nil && !c.policy.silent(value) {
 		c.readClock()
 		r := c.newRecord()
 		r.failure.beginResult(&r.source, value, c.policy.spec.ResultAttributes, c.now)
@@ -379,9 +412,15 @@ func (c *call) judgeResult(value any, failure error) (again bool) {
 }
 
 // silent reports whether the rules for results are known to say nothing of value.
-func (c *call) silent(value any) bool {
-	silent := c.policy.spec.SilentResult
-	return silent != nil && resultGiven(value) == nil && c.policy.spec.ResultAttributes == nil && silent(resultStatus(value))
+func (p *revision) silent(value any) bool {
+	silent := p.spec.SilentResult
+	if silent == nil || p.spec.ResultAttributes != nil {
+		return false
+	}
+	if r, ok := value.(*http.Response); ok && r != nil { // the most frequent, told at once
+		return silent(validStatus(r.StatusCode))
+	}
+	return resultGiven(value) == nil && silent(resultStatus(value))
 }
 
 func (c *call) failResult(j judgement, err error) (again bool) {
@@ -770,7 +809,7 @@ func (p *revision) observe(ctx context.Context, o Observer, e Event) {
 			p.counters.observerPanics.Add(1)
 		}
 	}()
-	o.Observe(ctx, e)
+	tell(ctx, o, e)
 }
 
 // reportBreaker tells of a transition, if there was one.

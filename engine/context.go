@@ -56,6 +56,11 @@ const (
 	canceled
 )
 
+// newAttemptContext makes the context of the attempt of that number.
+func newAttemptContext(parent context.Context, deadline time.Time, p *revision, operation string, number int) *lazyContext {
+	return &lazyContext{parent: parent, deadline: deadline, policy: p, operation: operation, number: int32(number)}
+}
+
 // Deadline is the earliest of the caller's, the policy's and the attempt's own. Once
 // the attempt has succeeded, it is the caller's.
 func (c *lazyContext) Deadline() (time.Time, bool) {

@@ -9,7 +9,8 @@ import (
 
 // An Error says that a call ended without success, and why. It wraps the operation's
 // own last error, and the cause of the end of the caller's context if that ended the
-// call: errors.Is and errors.As find both.
+// call: errors.Is and errors.As find both. It must not be changed: calls that a breaker
+// refuses may be given the same one.
 type Error struct {
 	Policy    string
 	Operation string

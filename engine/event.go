@@ -73,6 +73,20 @@ func (k EventKind) String() string {
 // MarshalText writes the kind's name.
 func (k EventKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
+// An EventSet is a set of kinds of events. The zero EventSet is empty.
+type EventSet uint32
+
+// EventsOf returns the set of those kinds.
+func EventsOf(kinds ...EventKind) (s EventSet) {
+	for _, k := range kinds {
+		s |= 1 << k
+	}
+	return s
+}
+
+// Has reports whether the set has that kind.
+func (s EventSet) Has(k EventKind) bool { return s>>k&1 != 0 }
+
 // A Decision is what was decided when an attempt ended.
 type Decision uint8
 

@@ -78,7 +78,7 @@ func (c *call) judgeInShadow(value any, err error) {
 		r := c.newRecord()
 		r.failure.begin(&r.source, err, spec.Attributes, c.now, maxInner)
 		j, faults = c.policy.judgeError(&r.input, &r.failure)
-	case spec.ClassifyResult != nil && !c.silent(value):
+	case spec.ClassifyResult != nil && !c.policy.silent(value):
 		r := c.newRecord()
 		r.failure.beginResult(&r.source, value, spec.ResultAttributes, c.now)
 		j, faults = c.policy.judgeResult(&r.input, &r.failure)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -33,9 +34,59 @@ func (f fanOut) Observe(ctx context.Context, e Event) {
 					f[i+1:].Observe(ctx, e)
 				}
 			}()
-			o.Observe(ctx, e)
+			tell(ctx, o, e)
 			told = true
 		}()
+	}
+}
+
+// Wants implements SelectiveObserver: it is what any of them wants.
+func (f fanOut) Wants(ctx context.Context, kinds EventSet) bool {
+	for _, o := range f {
+		if wants(ctx, o, kinds) {
+			return true
+		}
+	}
+	return false
+}
+
+// A SelectiveObserver is told only of events of the kinds that it wants. A call that
+// succeeds at once costs less if nobody wants attempt_start, attempt_end and success.
+type SelectiveObserver interface {
+	Observer
+	// Wants reports whether to tell of events of any of those kinds. It may answer
+	// differently at other times. It is asked in every call, before an event is made, and
+	// must be quick and safe for use by many goroutines. If it panics, that counts as yes.
+	Wants(ctx context.Context, kinds EventSet) bool
+}
+
+// wants asks o, if it is one to be asked.
+func wants(ctx context.Context, o Observer, kinds EventSet) (yes bool) {
+	s, ok := o.(SelectiveObserver)
+	if !ok {
+		return true
+	}
+	yes = true
+	defer contain()
+	return s.Wants(ctx, kinds)
+}
+
+// successEvents are those of a call that succeeds at once.
+var successEvents = EventsOf(AttemptStart, AttemptEnd, EventSuccess)
+
+// watchesCalls reports whether o is a CallObserver or joins one.
+func watchesCalls(o Observer) bool {
+	if f, ok := o.(fanOut); ok {
+		return slices.ContainsFunc(f, watchesCalls)
+	}
+	_, ok := o.(CallObserver)
+	return ok
+}
+
+// tell tells o of an event that it wants.
+func tell(ctx context.Context, o Observer, e Event) {
+	if wants(ctx, o, EventsOf(e.Kind)) {
+		o.Observe(ctx, e)
 	}
 }
 
@@ -92,6 +143,11 @@ func (h AttemptHooks) Observe(ctx context.Context, e Event) {
 	}
 }
 
+// Wants implements SelectiveObserver.
+func (h AttemptHooks) Wants(_ context.Context, kinds EventSet) bool {
+	return h.Start != nil && kinds.Has(AttemptStart) || h.End != nil && kinds.Has(AttemptEnd)
+}
+
 // LabelSet returns the event's labels, empty ones left out, in a new map: policy,
 // operation, class, rule, selector, strategy, cause, decision, stop_reason, breaker,
 // and from and to of breaker transitions; before them those of [WithLabels], which
@@ -136,12 +192,19 @@ func SlogObserver(logger *slog.Logger) Observer { return slogObserver{logger} }
 
 type slogObserver struct{ logger *slog.Logger }
 
+// Wants implements SelectiveObserver.
+func (o slogObserver) Wants(ctx context.Context, kinds EventSet) bool {
+	for i := range logged {
+		if kinds&logged[i].kinds != 0 && o.logger.Enabled(ctx, logged[i].level) {
+			return true
+		}
+	}
+	return false
+}
+
 // Observe implements Observer.
 func (o slogObserver) Observe(ctx context.Context, e Event) {
 	level := levelOf(e.Kind)
-	if !o.logger.Enabled(ctx, level) {
-		return
-	}
 	attrs := make([]slog.Attr, 0, 16)
 	for _, l := range e.labels() {
 		if l.value != "" {
@@ -178,3 +241,23 @@ func levelOf(kind EventKind) slog.Level {
 	}
 	return slog.LevelWarn
 }
+
+// logged are the kinds of events by the level at which they are logged.
+var logged = func() (all []struct {
+	level slog.Level
+	kinds EventSet
+}) {
+	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		var kinds EventSet
+		for _, kind := range EventKinds() {
+			if levelOf(kind) == level {
+				kinds |= EventsOf(kind)
+			}
+		}
+		all = append(all, struct {
+			level slog.Level
+			kinds EventSet
+		}{level, kinds})
+	}
+	return all
+}()

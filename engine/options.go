@@ -190,6 +190,14 @@ type settings struct {
 	timelineErrors bool
 }
 
+// observerOf returns who is told of a call; nil is nobody.
+func observerOf(spec *Spec, s *settings) Observer {
+	if s.observed {
+		return s.observer
+	}
+	return spec.Observer
+}
+
 func (s *settings) apply(opts []Option) {
 	for i := range opts {
 		s.set(&opts[i])

@@ -151,7 +151,8 @@ type revision struct {
 	caps       [classCount]int // 0: none
 	learners   []Learner
 	counters   *counters
-	removed    *revision // the last of its own, if the policy has been removed; else nil
+	removed    *revision              // the last of its own, if the policy has been removed; else nil
+	refusal    *atomic.Pointer[Error] // what calls refused by the breaker were last given
 }
 
 // New checks a spec and makes a policy of it. The error names every field that is
@@ -166,7 +167,7 @@ func New(spec Spec) (*Policy, error) {
 }
 
 func newRevision(spec Spec) *revision {
-	r := &revision{spec: spec, counters: &counters{}}
+	r := &revision{spec: spec, counters: &counters{}, refusal: &atomic.Pointer[Error]{}}
 	for class := range r.strategies {
 		r.strategies[class] = spec.Strategy
 	}

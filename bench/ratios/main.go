@@ -350,31 +350,38 @@ const (
 	success = "Calls/success/"
 	giveUp  = "Calls/giveup/"
 	open    = "Calls/open/"
+	lean    = "redress-ctx+log"
 	mixed   = "Rules/50rules-noregex/mixed/"
 )
 
 var targets = []target{
-	{"success, added to a bare call: redress+observer / failsafe-retry-breaker", 0.1, 0.1, func(p pass) float64 {
-		return added(p, "redress+observer") / added(p, "failsafe-retry-breaker")
+	{"success, added to a bare call: redress-ctx / failsafe-retry-breaker", 0.1, 0.1, func(p pass) float64 {
+		return added(p, "redress-ctx") / added(p, "failsafe-retry-breaker")
 	}},
-	{"success, added to a bare call: redress+observer / gobreaker", 0.6, 0.3, func(p pass) float64 {
-		return added(p, "redress+observer") / added(p, "gobreaker")
+	{"success, added to a bare call: redress-ctx / gobreaker", 0.6, 0.3, func(p pass) float64 {
+		return added(p, "redress-ctx") / added(p, "gobreaker")
 	}},
-	{"success, allocations: redress+observer", 0, 0, allocs(success + "redress+observer")},
+	{"success, added to a bare call: redress-ctx+log / failsafe-retry-breaker", 0.1, 0.1, func(p pass) float64 {
+		return added(p, lean) / added(p, "failsafe-retry-breaker")
+	}},
+	{"success, added to a bare call: redress-ctx+log / gobreaker", 0.6, 0.3, func(p pass) float64 {
+		return added(p, lean) / added(p, "gobreaker")
+	}},
+	{"success, allocations: redress-ctx+log", 0, 0, allocs(success + lean)},
 	{"success, added to a bare call: redress+timeout / failsafe-all", 1. / 8, 1. / 15, func(p pass) float64 {
 		return added(p, "redress+timeout") / added(p, "failsafe-all")
 	}},
 	{"success, allocations: redress+timeout", 1, 1, allocs(success + "redress+timeout")},
 	{"success, ns for five rules of results, less those of a switch", 10, 0, func(p pass) float64 {
-		return p.ns(success+"redress+results") - p.ns(success+"redress") - (p.ns(success+"loop+results") - p.ns(success+"loop"))
+		return p.ns(success+"redress-ctx+results") - p.ns(success+"redress-ctx") - (p.ns(success+"loop+results") - p.ns(success+"loop"))
 	}},
-	{"success: redress+observer, two processors / one", 0.7, 0.55, func(p pass) float64 {
-		return p.sample(key{success + "redress+observer", 2}).ns / p.ns(success+"redress+observer")
+	{"success: redress-ctx, two processors / one", 0.7, 0.55, func(p pass) float64 {
+		return p.sample(key{success + "redress-ctx", 2}).ns / p.ns(success+"redress-ctx")
 	}},
-	{"three failures: redress / cenkalti", 0.5, 0.25, ratio(giveUp+"redress", giveUp+"cenkalti")},
-	{"three failures: redress / failsafe-all", 1. / 8, 1. / 8, ratio(giveUp+"redress", giveUp+"failsafe-all")},
-	{"open breaker: redress / gobreaker", 0.6, 0.15, ratio(open+"redress", open+"gobreaker")},
-	{"open breaker, allocations: redress", 0, 0, allocs(open + "redress")},
+	{"three failures: redress-ctx / cenkalti", 0.5, 0.25, ratio(giveUp+"redress-ctx", giveUp+"cenkalti")},
+	{"three failures: redress-ctx / failsafe-all", 1. / 8, 1. / 8, ratio(giveUp+"redress-ctx", giveUp+"failsafe-all")},
+	{"open breaker: redress-ctx / gobreaker", 0.6, 0.15, ratio(open+"redress-ctx", open+"gobreaker")},
+	{"open breaker, allocations: redress-ctx", 0, 0, allocs(open + "redress-ctx")},
 	{"one condition, equal: redress / hand", 1.3, 1.15, ratio("Condition/equal/redress", "Condition/equal/hand")},
 	{"one condition, range: redress / hand", 1.3, 1.15, ratio("Condition/range/redress", "Condition/range/hand")},
 	{"one condition, in: redress / hand", 1.3, 1.15, ratio("Condition/in/redress", "Condition/in/hand")},

@@ -306,7 +306,7 @@ func (f *Fleet) end(ctx context.Context, r *round, answer Answer, now time.Time)
 func (f *Fleet) tell(ctx context.Context, e engine.Event) {
 	if f.opts.Observer != nil {
 		defer func() { _ = recover() }()
-		f.opts.Observer.Observe(ctx, e)
+		engine.Observers(f.opts.Observer).Observe(ctx, e) // if it wants it
 	}
 }
 
