@@ -39,6 +39,11 @@ func (p *Policy) lists() {
 	p.classify = sync.OnceValue(func() *ir.List { return listOf(p.rules) })
 	p.classifyResult = sync.OnceValue(func() *ir.List { return listOf(p.results) })
 	p.choose = sync.OnceValue(func() *ir.List { return listOf(p.selectors) })
+	p.conditions = sync.OnceValue(func() conditionLists {
+		return conditionLists{
+			conditions(p.rules, p.classify(), "classify"), conditions(p.results, p.classifyResult(), "classify_result"), conditions(p.selectors, p.choose(), "select"),
+		}
+	})
 	p.plain = sync.OnceValue(p.translate)
 	p.spec = sync.OnceValue(func() engine.Spec {
 		return built(&ir.Set{Policies: []*ir.Policy{p.plain()}}, p.opts)[0].Spec()

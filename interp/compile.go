@@ -45,6 +45,7 @@ type Policy struct {
 
 	// The rules without CEL, made when they are first asked for.
 	classify, classifyResult, choose func() *ir.List
+	conditions                       func() conditionLists // as trees
 }
 
 // attributes are the declared types by name.
@@ -153,7 +154,7 @@ func (k *Compiler) Compile(set *dsl.Set) (*Program, dsl.Diagnostics) {
 			c.report(name.Range, dsl.CodeBadName, "name it "+strings.TrimPrefix(name.V, packPrefix), "names that begin with %s are those of built-in packs", packPrefix)
 		default:
 			if made := c.pack(name.V); made != nil && made.doc == doc {
-				program.classifiers = append(program.classifiers, &Classifier{made})
+				program.classifiers = append(program.classifiers, newClassifier(made))
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/cel-go/common/ast"
@@ -79,22 +80,34 @@ func (c *Condition) Test(in *engine.Input) (holds bool, err error) {
 }
 
 // Classify returns the rules of classify, in order, those of classifiers in their place.
-func (p *Policy) Classify() []Condition { return conditions(p.rules, p.classify(), "classify") }
+// The slice is the policy's own and must not be changed.
+func (p *Policy) Classify() []Condition { return p.conditions().classify }
 
-// ClassifyResult returns the rules of classify_result.
-func (p *Policy) ClassifyResult() []Condition {
-	return conditions(p.results, p.classifyResult(), "classify_result")
-}
+// ClassifyResult returns the rules of classify_result, as Classify does.
+func (p *Policy) ClassifyResult() []Condition { return p.conditions().result }
 
-// Select returns the rules of select.
-func (p *Policy) Select() []Condition { return conditions(p.selectors, p.choose(), "select") }
+// Select returns the rules of select, as Classify does.
+func (p *Policy) Select() []Condition { return p.conditions().choose }
+
+// conditionLists are the rules of a document as trees.
+type conditionLists struct{ classify, result, choose []Condition }
 
 // Attributes returns the types of the declared attributes, those of the classifiers
 // that the policy uses included.
 func (p *Policy) Attributes() map[string]string { return p.declared }
 
 // A Classifier is a rule pack of the set.
-type Classifier struct{ pack *pack }
+type Classifier struct {
+	pack       *pack
+	conditions func() conditionLists // made when they are first asked for
+}
+
+func newClassifier(p *pack) *Classifier {
+	return &Classifier{p, sync.OnceValue(func() conditionLists {
+		rules, results := p.rules[inClassify], p.rules[inResult]
+		return conditionLists{classify: conditions(rules, listOf(rules), "classify"), result: conditions(results, listOf(results), "classify_result")}
+	})}
+}
 
 // Classifiers returns the rule packs of the set, in the order of their documents.
 func (p *Program) Classifiers() []*Classifier { return p.classifiers }
@@ -102,17 +115,12 @@ func (p *Program) Classifiers() []*Classifier { return p.classifiers }
 // Document returns what the classifier was compiled from.
 func (c *Classifier) Document() *dsl.Document { return c.pack.doc }
 
-// Classify returns the rules of classify, those of other classifiers in their place.
-func (c *Classifier) Classify() []Condition {
-	rules := c.pack.rules[inClassify]
-	return conditions(rules, listOf(rules), "classify")
-}
+// Classify returns the rules of classify, those of other classifiers in their place. The
+// slice is the classifier's own and must not be changed.
+func (c *Classifier) Classify() []Condition { return c.conditions().classify }
 
-// ClassifyResult returns the rules of classify_result.
-func (c *Classifier) ClassifyResult() []Condition {
-	rules := c.pack.rules[inResult]
-	return conditions(rules, listOf(rules), "classify_result")
-}
+// ClassifyResult returns the rules of classify_result, as Classify does.
+func (c *Classifier) ClassifyResult() []Condition { return c.conditions().result }
 
 // Attributes returns the types of the declared attributes.
 func (c *Classifier) Attributes() map[string]string { return c.pack.exprs.provider.attributes }
@@ -132,17 +140,17 @@ func (p *provider) trees() map[string]*Node {
 }
 
 func conditions(rules []*rule, lowered *ir.List, list string) []Condition {
-	var all []Condition
+	all := make([]Condition, len(rules))
 	functions := functionsOf(lowered).Rules()
 	for i, r := range rules {
-		c := Condition{
+		c := &all[i]
+		*c = Condition{
 			RuleInfo: RuleInfo{r.id, list, r.class, r.builtIn, r.written},
 			Pack:     r.pack, When: r.when.tree(), Strategy: r.strategy, when: r.when, compiled: functions[i].When,
 		}
 		if r.hint != nil {
 			c.RetryAfter = r.hint.tree()
 		}
-		all = append(all, c)
 	}
 	return all
 }

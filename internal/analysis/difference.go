@@ -52,7 +52,7 @@ func Differences(oldScope, newScope Scope, old, new []interp.Condition, oldRest,
 			if d.OldClass == d.NewClass && d.Old == d.New {
 				continue
 			}
-			a := both.pair(i, j, len(old))
+			a := both.pair(i, j, len(old)).Answer()
 			complete = complete && a.Known
 			if a.Possible {
 				d.Witness = a.Witness
@@ -65,7 +65,7 @@ func Differences(oldScope, newScope Scope, old, new []interp.Condition, oldRest,
 
 // pair asks for a failure that rule i of the first n decides among them, and rule j of
 // the others among those. Behind the last of either stands "no rule".
-func (l *List) pair(i, j, n int) Answer {
+func (l *List) pair(i, j, n int) Question {
 	want := &condition{op: andOp}
 	except := slices.Concat(l.conds[:i], l.conds[n:n+j])
 	if i < n {
@@ -82,9 +82,9 @@ func (l *List) pair(i, j, n int) Answer {
 		}
 		return to - from
 	}
-	return l.ask(goal{want: want, bits: isTrue, except: except}, func(w *Witness) bool {
+	return Question{l, goal{want: want, bits: isTrue, except: except}, func(w *Witness) bool {
 		return first(0, n, w) == i && first(n, len(l.Rules), w) == j
-	})
+	}}
 }
 
 // CallOf is what else of a call matters to a difference, for people.
@@ -136,18 +136,18 @@ func (w *Witness) rarity() int {
 // ExampleOf returns a failure that comes to a class, nil if none is found.
 func ExampleOf(scope Scope, rules []interp.Condition, class, rest engine.Class) (best *Witness) {
 	l := NewList(scope, rules)
-	take := func(a Answer) {
-		if a.Witness.rarity() < best.rarity() {
-			best = a.Witness
+	take := func(w *Witness) {
+		if w.rarity() < best.rarity() {
+			best = w
 		}
 	}
 	for i, r := range rules {
 		if r.Class == class {
-			take(l.Decides(i))
+			take(l.Decides(i).Witness())
 		}
 	}
 	if best == nil && rest == class {
-		take(l.Uncovered())
+		take(l.Uncovered().Witness())
 	}
 	return best
 }

@@ -37,6 +37,8 @@ type dimension struct {
 	pred   predicate
 	node   *interp.Node // the atom, of predicates and free atoms
 	reads  machine      // of predicates: the answer to every string; nil if it is not understood
+	tables [][]outcome  // of the atoms that read it: what they come to in each case
+	groups []int        // the first of the cases in which all atoms come to the same; made when asked for
 }
 
 // A predicate is what is asked of a string, to tell which answers exclude each other.
@@ -89,8 +91,6 @@ type space struct {
 	dims    []dimension
 	index   map[string]int        // of dims by base
 	atoms   map[string]*condition // by key, those of the conditions; nil until it is lowered
-	tables  map[int][][]outcome   // of the atoms that read a dimension
-	grouped map[int][]int         // of cases that differ, by dimension; made when asked for
 	texts   map[string]madeText   // strings that were looked for already
 	spent   int                   // on them, in runes
 	implied map[[2]int]bool       // whether one exists implies another, by dimension
@@ -101,7 +101,7 @@ const maxFinite = 1024
 
 // newSpace divides what the conditions read into cases.
 func newSpace(scope Scope, conditions []*interp.Node) *space {
-	s := &space{scope: scope, index: map[string]int{}, atoms: map[string]*condition{}, tables: map[int][][]outcome{}, grouped: map[int][]int{}}
+	s := &space{scope: scope, index: map[string]int{}, atoms: map[string]*condition{}}
 	uses := map[string]*usage{}
 	var order []string
 	for _, c := range conditions {

@@ -2,7 +2,6 @@ package analysis
 
 import (
 	"math"
-	"slices"
 	"time"
 
 	"github.com/redress-policy/redress/engine"
@@ -62,9 +61,12 @@ func EnvelopeOf(policy *interp.Policy) *Envelope {
 	open := false
 	given := map[engine.Class]bool{spec.DefaultClass: true}
 	hinted := map[engine.Class]bool{}
-	for _, r := range slices.Concat(policy.Classify(), policy.ClassifyResult()) {
-		given[r.Class] = true
-		hinted[r.Class] = hinted[r.Class] || r.RetryAfter != nil
+	for _, rules := range [][]interp.Condition{policy.Classify(), policy.ClassifyResult()} {
+		for i := range rules {
+			class := rules[i].Class
+			given[class] = true
+			hinted[class] = hinted[class] || rules[i].RetryAfter != nil
+		}
 	}
 	for _, class := range engine.Classes() {
 		c := classBounds(policy, &spec, class)

@@ -15,6 +15,7 @@ type List struct {
 	Rules []interp.Condition
 	space *space
 	conds []*condition
+	fits  [][]fit // by rule; made when asked for
 }
 
 // NewList prepares a list of rules.
@@ -23,11 +24,18 @@ func NewList(scope Scope, rules []interp.Condition) *List {
 	for i, r := range rules {
 		nodes[i] = r.When
 	}
-	l := &List{Scope: scope, Rules: rules, space: newSpace(scope, nodes)}
+	l := &List{Scope: scope, Rules: rules, space: newSpace(scope, nodes), fits: make([][]fit, len(rules))}
 	for _, n := range nodes {
 		l.conds = append(l.conds, l.space.lower(n))
 	}
 	return l
+}
+
+// A Question asks whether there is a failure of some sort.
+type Question struct {
+	list  *List
+	goal  goal
+	shows func(*Witness) bool // whether a failure is of that sort, by the real rules
 }
 
 // An Answer says whether there is a failure of some sort.
@@ -40,73 +48,84 @@ type Answer struct {
 // Never reports whether it is proven that there is no such failure.
 func (a Answer) Never() bool { return a.Known && !a.Possible }
 
-func (l *List) ask(g goal, check func(*Witness) bool) (a Answer) {
-	g.show = func(assigned []int) bool {
-		w, ok := l.space.witness(assigned)
-		if ok && check(w) {
+// Never reports whether it is proven that there is no such failure, without making one.
+func (q Question) Never() bool { return q.list.space.never(q.goal) }
+
+// Witness makes such a failure and shows it to the real rules; nil if none could be made.
+func (q Question) Witness() *Witness { return q.Answer().Witness }
+
+// Answer says all that can be known.
+func (q Question) Answer() (a Answer) {
+	s := q.list.space
+	q.goal.show = func(assigned []int) bool {
+		w, ok := s.witness(assigned)
+		if ok && q.shows(w) {
 			a.Witness = w
 		}
 		return a.Witness != nil
 	}
-	a.Possible, _, a.Known = l.space.search(g)
+	a.Possible, a.Known = s.search(q.goal)
 	return a
 }
 
 // Holds asks for a failure on which the condition of rule i holds.
-func (l *List) Holds(i int) Answer {
-	return l.ask(goal{want: l.conds[i], bits: isTrue}, func(w *Witness) bool { return l.test(i, w) == isTrue })
+func (l *List) Holds(i int) Question {
+	return Question{l, goal{want: l.conds[i], bits: isTrue}, func(w *Witness) bool { return l.test(i, w) == isTrue }}
 }
 
 // HoldsNot asks for a failure on which the condition of rule i does not hold, or errs.
-func (l *List) HoldsNot(i int) Answer {
-	return l.ask(goal{want: l.conds[i], bits: isFalse | isError}, func(w *Witness) bool { return l.test(i, w) != isTrue })
+func (l *List) HoldsNot(i int) Question {
+	return Question{l, goal{want: l.conds[i], bits: isFalse | isError}, func(w *Witness) bool { return l.test(i, w) != isTrue }}
 }
 
 // Errs asks for a failure on which the condition of rule i errs.
-func (l *List) Errs(i int) Answer {
-	return l.ask(goal{want: l.conds[i], bits: isError}, func(w *Witness) bool { return l.test(i, w) == isError })
+func (l *List) Errs(i int) Question {
+	return Question{l, goal{want: l.conds[i], bits: isError}, func(w *Witness) bool { return l.test(i, w) == isError }}
 }
 
 // Decides asks for a failure on which rule i decides: its condition holds, and that of
 // no earlier rule.
-func (l *List) Decides(i int) Answer {
-	return l.ask(goal{want: l.conds[i], bits: isTrue, except: l.conds[:i]}, func(w *Witness) bool { return l.first(w) == i })
+func (l *List) Decides(i int) Question {
+	return Question{l, goal{want: l.conds[i], bits: isTrue, except: l.conds[:i]}, func(w *Witness) bool { return l.first(w) == i }}
 }
 
 // Part asks for a failure that is held against rule i, because no earlier rule holds, and
 // on which a part of its condition comes to value.
-func (l *List) Part(i int, part *interp.Node, value bool) Answer {
+func (l *List) Part(i int, part *interp.Node, value bool) Question {
 	g := goal{want: l.space.lower(part), bits: isFalse, except: l.conds[:i]}
 	if value {
 		g.bits = isTrue
 	}
-	return l.ask(g, func(w *Witness) bool {
+	return Question{l, g, func(w *Witness) bool {
 		first := l.first(w)
 		return (first < 0 || first >= i) && slices.ContainsFunc(l.Rules[i].Parts(w.Input), func(p interp.PartTrace) bool {
 			return p.Range == part.Range && p.Value == strconv.FormatBool(value)
 		})
-	})
+	}}
 }
 
 // Within asks for a failure on which rules i and j hold.
-func (l *List) Within(i, j int) Answer {
-	both := &condition{op: andOp, args: []*condition{l.conds[i], l.conds[j]}}
-	return l.ask(goal{want: both, bits: isTrue}, func(w *Witness) bool { return l.test(i, w) == isTrue && l.test(j, w) == isTrue })
+func (l *List) Within(i, j int) Question {
+	both := &impossible
+	if !l.apart(i, j) {
+		both = &condition{op: andOp, args: []*condition{l.conds[i], l.conds[j]}}
+	}
+	return Question{l, goal{want: both, bits: isTrue}, func(w *Witness) bool { return l.test(i, w) == isTrue && l.test(j, w) == isTrue }}
 }
 
 // Beyond asks for a failure on which rule i holds and rule j does not.
-func (l *List) Beyond(i, j int) Answer {
-	return l.ask(goal{want: l.conds[i], bits: isTrue, except: []*condition{l.conds[j]}}, func(w *Witness) bool { return l.test(i, w) == isTrue && l.test(j, w) != isTrue })
+func (l *List) Beyond(i, j int) Question {
+	return Question{l, goal{want: l.conds[i], bits: isTrue, except: []*condition{l.conds[j]}}, func(w *Witness) bool { return l.test(i, w) == isTrue && l.test(j, w) != isTrue }}
 }
 
 // Uncovered asks for a failure on which no rule holds.
-func (l *List) Uncovered() Answer {
-	return l.ask(goal{want: &condition{op: constOp, all: isTrue}, bits: isTrue, except: l.conds}, func(w *Witness) bool { return l.first(w) < 0 })
+func (l *List) Uncovered() Question {
+	return Question{l, goal{want: &condition{op: constOp, all: isTrue}, bits: isTrue, except: l.conds}, func(w *Witness) bool { return l.first(w) < 0 }}
 }
 
 // Differs asks for a failure that rule i decides and that would come to another class
 // without it. rest is the class when no rule holds.
-func (l *List) Differs(i int, rest engine.Class) Answer {
+func (l *List) Differs(i int, rest engine.Class) Question {
 	class := func(j int) engine.Class {
 		if j < 0 {
 			return rest
@@ -125,7 +144,7 @@ func (l *List) Differs(i int, rest engine.Class) Answer {
 		return decided(rest != class(i))
 	}
 	g := goal{want: l.conds[i], bits: isTrue, except: l.conds[:i], also: l.conds[i+1:], accept: accept}
-	return l.ask(g, func(w *Witness) bool {
+	return Question{l, g, func(w *Witness) bool {
 		if l.first(w) != i {
 			return false
 		}
@@ -135,7 +154,7 @@ func (l *List) Differs(i int, rest engine.Class) Answer {
 			}
 		}
 		return rest != class(i)
-	})
+	}}
 }
 
 func decided(differs bool) verdict {
@@ -155,7 +174,7 @@ func (l *List) Blockers(i int) []int {
 	}
 	for j := i - 1; j >= 0; j-- {
 		without := slices.DeleteFunc(slices.Clone(kept), func(k int) bool { return k == j })
-		if found, _, exhausted := l.space.search(goal{want: l.conds[i], bits: isTrue, except: l.pick(without)}); !found && exhausted {
+		if l.space.never(goal{want: l.conds[i], bits: isTrue, except: l.pick(without)}) {
 			kept = without
 		}
 	}
@@ -222,9 +241,9 @@ func Constant(scope Scope, n *interp.Node) Verdict {
 	switch {
 	case v != Varies || c.op != atomOp || c.pred < 0:
 		return v
-	case s.never(c, isTrue|isError):
+	case s.never(goal{want: c, bits: isTrue | isError}):
 		return AlwaysFalse
-	case s.never(c, isFalse|isError):
+	case s.never(goal{want: c, bits: isFalse | isError}):
 		return AlwaysTrue
 	}
 	return Varies
@@ -243,12 +262,11 @@ func verdictOf(all outcome) Verdict {
 // Implies reports whether it is proven that b holds whenever a does.
 func Implies(scope Scope, a, b *interp.Node) bool {
 	s := newSpace(scope, []*interp.Node{a, b})
-	found, _, exhausted := s.search(goal{want: s.lower(a), bits: isTrue, except: []*condition{s.lower(b)}})
-	return !found && exhausted
+	return s.never(goal{want: s.lower(a), bits: isTrue, except: []*condition{s.lower(b)}})
 }
 
-// never reports whether it is proven that a condition does not come to one of bits.
-func (s *space) never(c *condition, bits outcome) bool {
-	found, _, exhausted := s.search(goal{want: c, bits: bits})
+// never reports whether it is proven that a goal cannot be reached.
+func (s *space) never(g goal) bool {
+	found, exhausted := s.search(g)
 	return !found && exhausted
 }

@@ -205,8 +205,8 @@ func (s *space) newAtom(n *interp.Node) *condition {
 
 // register notes the table of an atom, by which cases are told apart.
 func (s *space) register(c *condition) {
-	s.tables[c.dim] = append(s.tables[c.dim], c.table)
-	delete(s.grouped, c.dim)
+	d := &s.dims[c.dim]
+	d.tables, d.groups = append(d.tables, c.table), nil
 }
 
 // divided reports whether the atom comes to one thing in each case of the field: whether
@@ -284,8 +284,10 @@ func isConstant(n *interp.Node) bool {
 // no literal names.
 func (s *space) predicate(n *interp.Node, parent int) int {
 	i := len(s.dims)
-	s.dims = append(s.dims, dimension{base: n.Key, parent: parent, pred: predicateOf(n), node: n, reads: machineOf(n), cases: []caseOf{{free: isFalse}, {free: isTrue}}})
-	s.tables[i] = [][]outcome{{isFalse, isTrue}}
+	s.dims = append(s.dims, dimension{
+		base: n.Key, parent: parent, pred: predicateOf(n), node: n, reads: machineOf(n),
+		cases: []caseOf{{free: isFalse}, {free: isTrue}}, tables: [][]outcome{{isFalse, isTrue}},
+	})
 	return i
 }
 
@@ -347,13 +349,16 @@ const (
 const maxShown = 64
 
 // search looks for an assignment of cases that reaches the goal and of which a failure
-// can be made; shown tells whether it could. exhausted is false if the search gave up
-// before it found anything, so that nothing is known.
-func (s *space) search(g goal) (found, shown, exhausted bool) {
+// can be made. exhausted is false if the search gave up before it found anything, so that
+// nothing is known.
+func (s *space) search(g goal) (found, exhausted bool) {
 	r := &run{space: s, goal: g, assigned: slices.Repeat([]int{-1}, len(s.dims))}
+	if g.want.eval(r.assigned)&g.bits == 0 {
+		return false, true
+	}
 	r.order = r.dimensions()
-	shown = r.descend(0, g.except)
-	return r.found > 0, shown, r.found > 0 || r.steps <= maxSteps
+	r.descend(0, g.except)
+	return r.found > 0, r.found > 0 || r.steps <= maxSteps
 }
 
 type run struct {
@@ -361,32 +366,39 @@ type run struct {
 	goal
 	assigned []int
 	order    []int
+	excepted []*condition // a stack: of those of except what is not decided yet
 	steps    int
 	found    int
 }
 
 // dimensions orders what the goal reads: first what is wanted reads.
 func (r *run) dimensions() []int {
-	var order []int
-	var add func(c *condition)
-	add = func(c *condition) {
-		if c.op == atomOp && !slices.Contains(order, c.dim) {
-			order = append(order, c.dim)
-		}
-		if c.op == atomOp && c.pred >= 0 && !slices.Contains(order, c.pred) {
-			order = append(order, c.pred)
-		}
-		for _, arg := range c.args {
-			add(arg)
-		}
+	order := r.want.dimensions(make([]int, 0, len(r.dims)))
+	for _, c := range r.except {
+		order = c.dimensions(order)
 	}
-	add(r.want)
-	for _, c := range slices.Concat(r.except, r.also) {
-		add(c)
+	for _, c := range r.also {
+		order = c.dimensions(order)
 	}
 	return order
 }
 
+// dimensions adds those that the condition reads and that are not there yet.
+func (c *condition) dimensions(order []int) []int {
+	if c.op == atomOp && !slices.Contains(order, c.dim) {
+		order = append(order, c.dim)
+	}
+	if c.op == atomOp && c.pred >= 0 && !slices.Contains(order, c.pred) {
+		order = append(order, c.pred)
+	}
+	for _, arg := range c.args {
+		order = arg.dimensions(order)
+	}
+	return order
+}
+
+// descend assigns cases to the dimensions from depth on, and reports whether the search
+// is over. except are those of the goal's that are not false already.
 func (r *run) descend(depth int, except []*condition) bool {
 	if r.steps++; r.steps > maxSteps {
 		return false
@@ -396,15 +408,16 @@ func (r *run) descend(depth int, except []*condition) bool {
 		return false
 	}
 	decided := o&^r.bits == 0
-	left := except[:0:0]
+	bottom := len(r.excepted)
 	for _, c := range except {
 		switch o := c.eval(r.assigned); {
 		case o == isTrue:
 			return false
 		case o&isTrue != 0:
-			left = append(left, c)
+			r.excepted = append(r.excepted, c)
 		}
 	}
+	left := r.excepted[bottom:]
 	decided = decided && len(left) == 0
 	if r.accept != nil {
 		switch r.accept(r.assigned) {
@@ -427,11 +440,12 @@ func (r *run) descend(depth int, except []*condition) bool {
 	if depth == len(r.order) {
 		return false
 	}
-	d := r.order[depth]
+	d, top := r.order[depth], len(r.excepted)
 	for _, i := range r.groups(d) {
 		if r.assigned[d] = i; r.consistent(d) && r.descend(depth+1, left) {
 			return true
 		}
+		r.excepted = r.excepted[:top]
 		if r.steps > maxSteps {
 			break
 		}
@@ -455,33 +469,33 @@ func (r *run) applies(d int) bool {
 
 // groups returns the cases of a dimension, of those in which every atom comes to the
 // same only the first.
-func (s *space) groups(d int) []int {
-	if g, ok := s.grouped[d]; ok {
-		return g
+func (s *space) groups(at int) []int {
+	d := &s.dims[at]
+	if d.groups != nil {
+		return d.groups
 	}
 	seen := map[string]bool{}
-	var g []int
-	for i := range s.dims[d].cases {
-		signature := make([]byte, 0, len(s.tables[d]))
-		for _, table := range s.tables[d] {
+	signature := make([]byte, 0, len(d.tables)+1)
+	for i := range d.cases {
+		signature = signature[:0]
+		for _, table := range d.tables {
 			signature = append(signature, byte(table[i]))
 		}
-		if s.dims[d].cases[i].value == (other{}) {
+		if d.cases[i].value == (other{}) {
 			signature = append(signature, 'o')
 		}
 		if !seen[string(signature)] {
 			seen[string(signature)] = true
-			g = append(g, i)
+			d.groups = append(d.groups, i)
 		}
 	}
-	s.grouped[d] = g
-	return g
+	return d.groups
 }
 
 // consistent reports whether what was assigned to a question about a string agrees
 // with the answers to other questions about it.
 func (r *run) consistent(d int) bool {
-	mine := r.dims[d]
+	mine := &r.dims[d]
 	switch {
 	case mine.node != nil && mine.node.Op == interp.OpExists:
 		return r.consistentExists(d)
@@ -531,8 +545,7 @@ func (s *space) existsImplies(d, e int) bool {
 	if !known {
 		narrow, wide := s.dims[d].node.Args[0], s.dims[e].node.Args[0]
 		causes := newSpace(s.scope, []*interp.Node{narrow, wide})
-		found, _, exhausted := causes.search(goal{want: causes.lower(narrow), bits: isTrue, except: []*condition{causes.lower(wide)}})
-		implies = !found && exhausted
+		implies = causes.never(goal{want: causes.lower(narrow), bits: isTrue, except: []*condition{causes.lower(wide)}})
 		if s.implied == nil {
 			s.implied = map[[2]int]bool{}
 		}

@@ -207,7 +207,7 @@ func TestNoVerdictIsWrong(t *testing.T) {
 			if rules[i].BuiltIn {
 				continue
 			}
-			holds, holdsNot, errs, decides, differs := l.Holds(i), l.HoldsNot(i), l.Errs(i), l.Decides(i), l.Differs(i, engine.Unknown)
+			holds, holdsNot, errs, decides, differs := l.Holds(i).Answer(), l.HoldsNot(i).Answer(), l.Errs(i).Answer(), l.Decides(i).Answer(), l.Differs(i, engine.Unknown).Answer()
 			var blockers []int
 			if holds.Possible && decides.Never() {
 				blockers = l.Blockers(i)

@@ -102,7 +102,7 @@ func (p *policy) check() {
 	p.list(scope, p.ClassifyResult(), "", engine.NoClass)
 	p.list(scope, p.Select(), "", engine.NoClass)
 	p.definitions(scope, p.body.Vars, p.VarTrees())
-	p.vars(p.body.Vars, p.body.Attributes, p.VarTrees(), slices.Concat(p.Classify(), p.ClassifyResult(), p.Select()), "")
+	p.vars(p.body.Vars, p.body.Attributes, p.VarTrees(), "", p.Classify(), p.ClassifyResult(), p.Select())
 	p.retries()
 	p.breaker()
 	p.budget()
@@ -132,7 +132,7 @@ func (c *checker) classifier(k *interp.Classifier) {
 	c.list(scope, k.Classify(), name, engine.NoClass)
 	c.list(scope, k.ClassifyResult(), name, engine.NoClass)
 	c.definitions(scope, body.Vars, k.VarTrees())
-	c.vars(body.Vars, body.Attributes, k.VarTrees(), slices.Concat(k.Classify(), k.ClassifyResult()), name)
+	c.vars(body.Vars, body.Attributes, k.VarTrees(), name, k.Classify(), k.ClassifyResult())
 }
 
 // definitions looks at the expressions of vars.
@@ -153,7 +153,10 @@ func (c *checker) definitions(scope analysis.Scope, vars []dsl.Var, trees map[st
 
 // vars reports vars and attributes that nothing reads. pack is the classifier whose
 // they are, "" for a policy.
-func (c *checker) vars(vars []dsl.Var, attributes []dsl.Attribute, trees map[string]*interp.Node, all []interp.Condition, pack string) {
+func (c *checker) vars(vars []dsl.Var, attributes []dsl.Attribute, trees map[string]*interp.Node, pack string, lists ...[]interp.Condition) {
+	if len(vars) == 0 && len(attributes) == 0 {
+		return
+	}
 	readVars, readAttributes := map[string]bool{}, map[string]bool{}
 	note := func(n *interp.Node) {
 		switch n.Op {
@@ -176,19 +179,22 @@ func (c *checker) vars(vars []dsl.Var, attributes []dsl.Attribute, trees map[str
 			}
 		}
 	}
-	for _, r := range all {
-		if r.Pack != pack {
-			// Rules of a classifier read its own vars, but the policy's attributes too.
-			r.When.Walk(func(n *interp.Node) {
-				if n.Op != interp.OpVar {
-					note(n)
-				}
-			})
-			continue
-		}
-		r.When.Walk(note)
-		if r.RetryAfter != nil {
-			r.RetryAfter.Walk(note)
+	for _, list := range lists {
+		for i := range list {
+			r := &list[i]
+			if r.Pack != pack {
+				// Rules of a classifier read its own vars, but the policy's attributes too.
+				r.When.Walk(func(n *interp.Node) {
+					if n.Op != interp.OpVar {
+						note(n)
+					}
+				})
+				continue
+			}
+			r.When.Walk(note)
+			if r.RetryAfter != nil {
+				r.RetryAfter.Walk(note)
+			}
 		}
 	}
 	for _, v := range vars {

@@ -23,38 +23,40 @@ type list struct {
 
 // list looks at a list of rules. What stands behind its last own rule is of no
 // interest: own rules come before packs so that they win.
-func (c *checker) list(scope analysis.Scope, all []interp.Condition, home string, rest engine.Class) *list {
+func (c *checker) list(scope analysis.Scope, all []interp.Condition, home string, rest engine.Class) {
 	l := &list{checker: c, all: all, home: home, rest: rest}
 	own := len(all)
-	for own > 0 && !l.isOwn(all[own-1]) {
+	for own > 0 && !l.isOwn(&all[own-1]) {
 		own--
 	}
+	if own == 0 {
+		return
+	}
 	l.List = analysis.NewList(scope, all[:own])
-	for i, r := range l.Rules {
-		if l.isOwn(r) {
+	for i := range l.Rules {
+		if r := &l.Rules[i]; l.isOwn(r) {
 			l.expression(l.List, r.When, "rule "+r.ID)
 			l.reach(i)
 		}
 	}
 	l.overlaps()
 	l.gaps()
-	return l
 }
 
 // isOwn reports whether a rule is written in the document whose list it is. Rules of
 // classifiers are looked at where they are written.
-func (l *list) isOwn(r interp.Condition) bool { return !r.BuiltIn && r.Pack == l.home }
+func (l *list) isOwn(r *interp.Condition) bool { return !r.BuiltIn && r.Pack == l.home }
 
 func (l *list) reach(i int) {
-	r := l.Rules[i]
+	r := &l.Rules[i]
 	at := r.When.Range
-	if holds := l.Holds(i); holds.Never() {
+	if l.Holds(i).Never() {
 		if !l.saidOf(at) {
 			l.report(dsl.CodeNeverMatches, at, "mend the condition or remove the rule", "rule %s never matches: no failure makes its condition true", r.ID)
 		}
 		return
 	}
-	if d := l.Decides(i); d.Never() {
+	if l.Decides(i).Never() {
 		l.shadowed(i)
 		return
 	}
@@ -62,14 +64,14 @@ func (l *list) reach(i int) {
 		l.alwaysTrue(i)
 		return
 	}
-	if e := l.Errs(i); e.Witness != nil {
-		_, err := r.Test(e.Witness.Input)
+	if w := l.Errs(i).Witness(); w != nil {
+		_, err := r.Test(w.Input)
 		d := l.report(dsl.CodeMayErr, at, guardFor(r.When), "rule %s can fail to evaluate: %v; it then does not match", r.ID, err)
-		d.Notes = append(d.Notes, "it does on "+e.Witness.String())
+		d.Notes = append(d.Notes, "it does on "+w.String())
 	}
 	if r.List == "classify" && r.RetryAfter == nil && l.rest != engine.NoClass && len(l.all) == len(l.Rules) && l.Differs(i, l.rest).Never() {
 		d := l.report(dsl.CodeRedundant, at, "remove it, unless its name is wanted in metrics", "rule %s changes nothing: without it every failure that it decides is %s all the same", r.ID, r.Class)
-		if w := l.Decides(i).Witness; w != nil {
+		if w := l.Decides(i).Witness(); w != nil {
 			d.Notes = append(d.Notes, "for example "+w.String())
 		}
 	}
@@ -105,7 +107,7 @@ func guardFor(n *interp.Node) string {
 }
 
 func (l *list) shadowed(i int) {
-	r := l.Rules[i]
+	r := &l.Rules[i]
 	blockers := l.Blockers(i)
 	var names []string
 	for _, j := range blockers {
@@ -117,13 +119,13 @@ func (l *list) shadowed(i int) {
 	}
 	d := l.report(dsl.CodeShadowed, r.When.Range, help, "rule %s never decides: %s %s every failure that it matches", r.ID, enumerate(names), takes(len(names)))
 	for _, j := range blockers {
-		b := l.Rules[j]
+		b := &l.Rules[j]
 		if b.BuiltIn {
 			continue
 		}
 		d.Related = append(d.Related, dsl.Related{Range: b.When.Range, Message: fmt.Sprintf("%s comes first, and gives %s", b.ID, outcomeOf(b))})
 	}
-	if w := l.Holds(i).Witness; w != nil {
+	if w := l.Holds(i).Witness(); w != nil {
 		for _, j := range blockers {
 			if holds, _ := l.Rules[j].Test(w.Input); holds {
 				d.Notes = append(d.Notes, fmt.Sprintf("for example %s is decided by %s", w, l.Rules[j].ID))
@@ -141,7 +143,7 @@ func takes(n int) string {
 }
 
 // outcomeOf says what a rule decides.
-func outcomeOf(r interp.Condition) string {
+func outcomeOf(r *interp.Condition) string {
 	if r.Strategy != nil {
 		return r.Strategy.Name.V
 	}
@@ -149,7 +151,7 @@ func outcomeOf(r interp.Condition) string {
 }
 
 func (l *list) alwaysTrue(i int) {
-	r := l.Rules[i]
+	r := &l.Rules[i]
 	behind := len(l.all) - i - 1
 	switch {
 	case behind > 0:
@@ -171,27 +173,27 @@ func (l *list) overlaps() {
 	if len(l.Rules) > maxPairs {
 		return
 	}
+	fields := make([][]string, len(l.Rules))
+	for i := range l.Rules {
+		fields[i] = fieldsOf(l.Rules[i].When)
+	}
 	for j := range l.Rules {
 		for i := range j {
-			a, b := l.Rules[i], l.Rules[j]
-			if !l.isOwn(a) || !l.isOwn(b) || outcomeOf(a) == outcomeOf(b) || !sameFields(a.When, b.When) {
+			a, b := &l.Rules[i], &l.Rules[j]
+			if !l.isOwn(a) || !l.isOwn(b) || outcomeOf(a) == outcomeOf(b) || len(fields[i]) == 0 || !slices.Equal(fields[i], fields[j]) {
 				continue
 			}
-			both := l.Within(i, j)
-			if both.Witness == nil || l.Decides(j).Witness == nil || l.Beyond(i, j).Witness == nil || l.Beyond(j, i).Witness == nil {
+			both := l.Within(i, j).Witness()
+			if both == nil || l.Decides(j).Witness() == nil || l.Beyond(i, j).Witness() == nil || l.Beyond(j, i).Witness() == nil {
 				continue
 			}
-			d := l.report(dsl.CodeOverlap, b.When.Range, "", "rules %s and %s both match %s; %s comes first and gives %s, not %s", a.ID, b.ID, both.Witness, a.ID, outcomeOf(a), outcomeOf(b))
+			d := l.report(dsl.CodeOverlap, b.When.Range, "", "rules %s and %s both match %s; %s comes first and gives %s, not %s", a.ID, b.ID, both, a.ID, outcomeOf(a), outcomeOf(b))
 			d.Related = []dsl.Related{{Range: a.When.Range, Message: a.ID + " is here"}}
 		}
 	}
 }
 
-func sameFields(a, b *interp.Node) bool {
-	x, y := fieldsOf(a), fieldsOf(b)
-	return len(x) > 0 && slices.Equal(x, y)
-}
-
+// fieldsOf lists what a condition reads.
 func fieldsOf(n *interp.Node) []string {
 	var fields []string
 	n.Walk(func(n *interp.Node) {
@@ -213,7 +215,9 @@ func (l *list) gaps() {
 		return
 	}
 	said := map[int64]int{} // the finding about a number
-	for _, r := range l.Rules {
+	at := newPlainFailures(l.Rules, time.Minute).first
+	for i := range l.Rules {
+		r := &l.Rules[i]
 		if !l.isOwn(r) {
 			continue
 		}
@@ -221,10 +225,6 @@ func (l *list) gaps() {
 			limit, ok := strictLimit(n)
 			if !ok || limit < 101 || limit > 598 {
 				return
-			}
-			at := func(status int64) int {
-				in := &engine.Input{Failure: &engine.Failure{Status: int(status), Kind: engine.KindHTTP, Phase: engine.Sent}, Attempt: 1, Remaining: time.Minute, Idempotent: true}
-				return slices.IndexFunc(l.Rules, func(r interp.Condition) bool { holds, _ := r.Test(in); return holds })
 			}
 			if at(limit-1) >= 0 && at(limit+1) >= 0 && at(limit) < 0 {
 				if first, known := said[limit]; known {

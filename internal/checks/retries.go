@@ -28,9 +28,10 @@ var permanentCodes = map[string]string{
 
 // permanentFailures reports rules that have failures retried which cannot succeed.
 func (p *policy) permanentFailures() {
-	for _, list := range [][]interp.Condition{p.Classify(), p.ClassifyResult()} {
-		for i, r := range list {
-			if r.Pack == "" && p.retried(r.Class) && !p.permanentLiterals(list, i) {
+	for _, rules := range [][]interp.Condition{p.Classify(), p.ClassifyResult()} {
+		list := newPlainFailures(rules, p.spec.Deadline)
+		for i := range rules {
+			if r := &rules[i]; r.Pack == "" && p.retried(r.Class) && !p.permanentLiterals(list, i) {
 				p.permanentStatuses(list, i)
 			}
 		}
@@ -45,14 +46,14 @@ func (p *policy) retried(class engine.Class) bool {
 }
 
 // permanentLiterals looks at the statuses and codes that a condition names.
-func (p *policy) permanentLiterals(list []interp.Condition, i int) (said bool) {
-	r, before := list[i], len(p.found)
+func (p *policy) permanentLiterals(list *plainFailures, i int) (said bool) {
+	r, before := &list.rules[i], len(p.found)
 	r.When.Walk(func(n *interp.Node) {
 		field, literals := equalities(n)
 		for _, lit := range literals {
 			switch v := lit.Value.(type) {
 			case int64:
-				if strings.HasSuffix(field, ".status") && slices.Contains(permanentStatus, v) && p.first(list, v) == i {
+				if strings.HasSuffix(field, ".status") && slices.Contains(permanentStatus, v) && list.first(v) == i {
 					p.report(dsl.CodePermanent, lit.Range, p.classFor(v), "rule %s has status %d retried as %s, and the same request will fail the same way", r.ID, v, r.Class)
 				}
 			case string:
@@ -71,14 +72,14 @@ func (p *policy) permanentLiterals(list []interp.Condition, i int) (said bool) {
 // permanentStatuses looks at the statuses of client errors that a condition matches
 // without naming them. Conditions such as err.status >= 500 match 501 and 505 too, which
 // hardly ever come.
-func (p *policy) permanentStatuses(list []interp.Condition, i int) {
-	r := list[i]
+func (p *policy) permanentStatuses(list *plainFailures, i int) {
+	r := &list.rules[i]
 	if !readsStatus(r.When) {
 		return
 	}
 	var decided []string
 	for _, status := range permanentStatus {
-		if status < 500 && p.first(list, status) == i {
+		if status < 500 && list.first(status) == i {
 			decided = append(decided, strconv.FormatInt(status, 10))
 		}
 	}
@@ -99,13 +100,14 @@ func someOf(words []string) string {
 // permanentByDefault reports a default class that is retried, where rules go by the
 // status and leave requests to it that cannot succeed.
 func (p *policy) permanentByDefault() {
-	list := p.Classify()
-	if !p.body.DefaultClass.Set || !p.retried(p.spec.DefaultClass) || !slices.ContainsFunc(list, func(r interp.Condition) bool { return r.Pack == "" && readsStatus(r.When) }) {
+	rules := p.Classify()
+	if !p.body.DefaultClass.Set || !p.retried(p.spec.DefaultClass) || !slices.ContainsFunc(rules, func(r interp.Condition) bool { return r.Pack == "" && readsStatus(r.When) }) {
 		return
 	}
+	list := newPlainFailures(rules, p.spec.Deadline)
 	var left []string
 	for _, status := range []int64{400, 401, 403, 422} {
-		if p.first(list, status) < 0 {
+		if list.first(status) < 0 {
 			left = append(left, strconv.FormatInt(status, 10))
 		}
 	}
@@ -121,11 +123,27 @@ func readsStatus(n *interp.Node) (reads bool) {
 	return reads
 }
 
-// first returns the rule that decides a plain failure of a status, -1 if none does.
-func (p *policy) first(list []interp.Condition, status int64) int {
-	f := &engine.Failure{Status: int(status), Kind: engine.KindHTTP, Phase: engine.Sent}
-	in := &engine.Input{Failure: f, Attempt: 1, Remaining: p.spec.Deadline, Idempotent: true}
-	return slices.IndexFunc(list, func(r interp.Condition) bool { holds, _ := r.Test(in); return holds })
+// plainFailures are rules that are asked about failures of which only the status is known.
+type plainFailures struct {
+	rules   []interp.Condition
+	input   engine.Input
+	decides map[int64]int // by status; what was asked already
+}
+
+func newPlainFailures(rules []interp.Condition, remaining time.Duration) *plainFailures {
+	in := engine.Input{Failure: &engine.Failure{Kind: engine.KindHTTP, Phase: engine.Sent}, Attempt: 1, Remaining: remaining, Idempotent: true}
+	return &plainFailures{rules, in, map[int64]int{}}
+}
+
+// first returns the rule that decides the failure of a status, -1 if none does.
+func (l *plainFailures) first(status int64) int {
+	first, known := l.decides[status]
+	if !known {
+		l.input.Failure.Status = int(status)
+		first = slices.IndexFunc(l.rules, func(r interp.Condition) bool { holds, _ := r.Test(&l.input); return holds })
+		l.decides[status] = first
+	}
+	return first
 }
 
 func (p *policy) classFor(status int64) string {
@@ -375,22 +393,28 @@ var jittered = map[string]string{"exponential": "decorrelated_jitter or full_jit
 
 // hints reports rules whose retry_after nothing follows.
 func (p *policy) hints() {
-	for _, r := range slices.Concat(p.Classify(), p.ClassifyResult()) {
-		if r.Pack != "" || r.RetryAfter == nil {
+	for _, rules := range [][]interp.Condition{p.Classify(), p.ClassifyResult()} {
+		for i := range rules {
+			if r := &rules[i]; r.Pack == "" && r.RetryAfter != nil {
+				p.hint(r)
+			}
+		}
+	}
+}
+
+// hint reports a retry_after that nothing follows.
+func (p *policy) hint(r *interp.Condition) {
+	w := p.written[r.Range]
+	for _, c := range p.envelope.Classes {
+		if c.Class != r.Class || c.Hint > 0 || w == nil || slices.ContainsFunc(c.Strategies, p.isFunction) {
 			continue
 		}
-		w := p.written[r.Range]
-		for _, c := range p.envelope.Classes {
-			if c.Class != r.Class || c.Hint > 0 || w == nil || slices.ContainsFunc(c.Strategies, p.isFunction) {
-				continue
-			}
-			help := fmt.Sprintf("classes: {%s: {strategy: retry_after_or}}", r.Class)
-			switch {
-			case !r.Class.Retryable() || c.Attempts == 1:
-				p.report(dsl.CodeIgnoresHint, w.RetryAfter.Range, "remove retry_after", "rule %s reads a hint that nothing follows: %s is not retried", r.ID, r.Class)
-			default:
-				p.report(dsl.CodeIgnoresHint, w.RetryAfter.Range, help, "rule %s reads a hint that nothing follows: the strategy of %s is %s", r.ID, r.Class, enumerate(c.Strategies))
-			}
+		help := fmt.Sprintf("classes: {%s: {strategy: retry_after_or}}", r.Class)
+		switch {
+		case !r.Class.Retryable() || c.Attempts == 1:
+			p.report(dsl.CodeIgnoresHint, w.RetryAfter.Range, "remove retry_after", "rule %s reads a hint that nothing follows: %s is not retried", r.ID, r.Class)
+		default:
+			p.report(dsl.CodeIgnoresHint, w.RetryAfter.Range, help, "rule %s reads a hint that nothing follows: the strategy of %s is %s", r.ID, r.Class, enumerate(c.Strategies))
 		}
 	}
 }
@@ -412,8 +436,8 @@ func (p *policy) idempotency(scope analysis.Scope) {
 		if spliced && r.Pack != "" || r.Pack == "std.marker" || !r.Class.Retryable() || p.attemptsOf(r.Class) < 2 || readsPhase(r.When) {
 			continue
 		}
-		d := l.Decides(i)
-		if d.Witness == nil || d.Witness.Input.Failure.Phase == engine.NotSent {
+		w := l.Decides(i).Witness()
+		if w == nil || w.Input.Failure.Phase == engine.NotSent {
 			continue
 		}
 		at, help := r.When.Range, `add err.phase == "not_sent"`
@@ -422,7 +446,7 @@ func (p *policy) idempotency(scope analysis.Scope) {
 			at, help = p.splicePlace(r.Pack), `add to retry.select: {id: sent, when: 'err.phase != "not_sent"', strategy: stop}`
 		}
 		f := p.report(dsl.CodeNotIdempotent, at, help, "rule %s has failures retried as %s whose request may have been sent, and the operations must not be made twice", r.ID, r.Class)
-		f.Notes = append(f.Notes, "for example "+d.Witness.String())
+		f.Notes = append(f.Notes, "for example "+w.String())
 		f.Related = []dsl.Related{{Range: assumed.Range, Message: "it says so here"}}
 	}
 }

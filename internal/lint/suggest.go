@@ -79,7 +79,7 @@ func (s *suggester) rules(rules []interp.Condition, cause engine.Cause) {
 		if !s.missing[r.ID] {
 			continue
 		}
-		switch a := l.Decides(i); {
+		switch a := l.Decides(i).Answer(); {
 		case a.Witness != nil:
 			s.add(r.ID+" decides", suggestion{a.Witness, a.Witness.Call(), a.Witness.Input}, cause)
 		case a.Never():
@@ -96,7 +96,7 @@ func (s *suggester) partsOf(rules []interp.Condition, cause engine.Cause) {
 	l := analysis.NewList(analysis.ScopeOf(s.policy, nil), rules)
 	for i, r := range rules {
 		s.lacking(r, func(part *interp.Node, value bool) (suggestion, bool) {
-			a := l.Part(i, part, value)
+			a := l.Part(i, part, value).Answer()
 			if a.Witness == nil {
 				return suggestion{}, a.Never()
 			}
@@ -180,7 +180,7 @@ func (s *suggester) selects() {
 		if !s.missing[r.ID] {
 			continue
 		}
-		made := s.selecting(func(l *analysis.List) *analysis.Witness { return l.Decides(i).Witness }, func(in *engine.Input) bool {
+		made := s.selecting(func(l *analysis.List) *analysis.Witness { return l.Decides(i).Witness() }, func(in *engine.Input) bool {
 			return s.policy.Explain(in, engine.CauseError).Selector == r.ID
 		})
 		if made.input == nil {
@@ -194,7 +194,7 @@ func (s *suggester) selects() {
 func (s *suggester) partsOfSelect() {
 	for i, r := range s.policy.Select() {
 		s.lacking(r, func(part *interp.Node, value bool) (suggestion, bool) {
-			return s.selecting(func(l *analysis.List) *analysis.Witness { return l.Part(i, part, value).Witness }, func(in *engine.Input) bool {
+			return s.selecting(func(l *analysis.List) *analysis.Witness { return l.Part(i, part, value).Witness() }, func(in *engine.Input) bool {
 				return s.shows(in, part, value)
 			}), false
 		}, engine.CauseError)
@@ -232,7 +232,7 @@ func (s *suggester) selecting(ask func(*analysis.List) *analysis.Witness, right 
 				call = append(call, line)
 			}
 		}
-		for _, record := range []*analysis.Witness{pick, l.Decides(j).Witness} {
+		for _, record := range []*analysis.Witness{pick, l.Decides(j).Witness()} {
 			if record == nil {
 				continue
 			}
