@@ -20,7 +20,8 @@ type composed struct {
 	fallback  dsl.Value[string] // in a bundle it stands nowhere
 	warnings  dsl.Diagnostics
 	documents documents
-	until     time.Time // when an override of it expires; zero if none will
+	until     time.Time           // when an override of it expires; zero if none will
+	origins   map[string][]Origin // by policy; nil for a set without layers
 }
 
 // compose makes a set of documents, or of a bundle.
@@ -31,7 +32,7 @@ func compose(snapshot Snapshot, options interp.Options) (*composed, error) {
 			return composeBundle(snapshot, options)
 		}
 		source := dsl.NewSource(f.Name, f.Text)
-		source.Layer = f.layer
+		source.Layer, source.LayerName = f.layer, f.layerName
 		sources = append(sources, source)
 	}
 	if len(sources) == 0 {
@@ -43,8 +44,20 @@ func compose(snapshot Snapshot, options interp.Options) (*composed, error) {
 	}
 	return &composed{
 		policies: loaded.Program.Build(), fallback: loaded.Program.FallbackPolicy(), warnings: loaded.Diagnostics,
-		documents: documentsOf(loaded, options.Now), until: nextExpiry(loaded.Set, options.Now),
+		documents: documentsOf(loaded, options.Now), until: nextExpiry(loaded.Set, options.Now), origins: originsOf(loaded),
 	}, nil
+}
+
+// originsOf says where policies of a set with layers are written.
+func originsOf(loaded *load.Result) map[string][]Origin {
+	if !loaded.Set.Layered() {
+		return nil
+	}
+	all := map[string][]Origin{}
+	for _, p := range loaded.Program.Policies() {
+		all[p.Name()] = p.Origins()
+	}
+	return all
 }
 
 // composeBundle makes a set of a bundle, which must stand alone: neither can documents be

@@ -152,6 +152,35 @@ retry: {max_attempts: 1}
 	// 1
 }
 
+// Origins says which layer a setting is from, and what it stands over.
+func ExampleLiveSet_Origins() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	emergency := fstest.MapFS{"fewer.yaml": &fstest.MapFile{Data: []byte(`
+apiVersion: redress/v1
+kind: Override
+name: incident-4711
+policy: payments
+expires: 2999-12-31
+set: {max_attempts: 1}
+`)}}
+	set, err := redress.Watch(ctx, redress.Layers(
+		redress.Layer{Name: "base", Source: redress.FS("embedded", withAttempts(3))},
+		redress.Layer{Name: "emergency", Source: redress.FS("incident", emergency)}))
+	must(err)
+
+	for _, o := range set.Origins("payments") {
+		fmt.Println(o.Layer, o.Setting, o.Value, o.Place)
+		for _, over := range o.Over {
+			fmt.Println("  over", over.Layer, over.Value, over.Place)
+		}
+	}
+	// Output:
+	// base classify[std.http] use std.http base:payments.yaml:4:12
+	// emergency retry.max_attempts 1 emergency:fewer.yaml:7:21
+	//   over base 3 base:payments.yaml:5:23
+}
+
 // BundleFile is a bundle that is followed.
 func ExampleBundleFile() {
 	ctx, cancel := context.WithCancel(context.Background())

@@ -3,6 +3,7 @@ package redress
 import (
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
+	"github.com/redress-policy/redress/interp"
 )
 
 // What a caller meets, under one roof. The engine's documentation says what each may
@@ -59,6 +60,8 @@ type (
 	Diagnostic = dsl.Diagnostic
 	// A DocumentError is why a set did not load; it holds every Diagnostic.
 	DocumentError = dsl.DocumentError
+	// An Origin says in which layer a setting is written, and what it stands over.
+	Origin = interp.Origin
 )
 
 // The classes. A failure's class is what its policy's rules say.

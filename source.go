@@ -51,7 +51,8 @@ type File struct {
 	Name string
 	Text []byte
 
-	layer int // see Layers
+	layer     int // see Layers
+	layerName string
 }
 
 // digest tells snapshots apart by what the files are called and say.
@@ -239,7 +240,7 @@ func (l layered) Read(ctx context.Context) (Snapshot, error) {
 			return Snapshot{}, fmt.Errorf("layer %s: %w", layer.Name, err)
 		}
 		for _, f := range one.Files {
-			all.Files = append(all.Files, File{Name: layer.Name + ":" + f.Name, Text: f.Text, layer: i})
+			all.Files = append(all.Files, File{Name: layer.Name + ":" + f.Name, Text: f.Text, layer: i, layerName: layer.Name})
 		}
 		all.Whole = all.Whole && one.Whole
 		versions = appendSaid(versions, layer.Name, one.Version)

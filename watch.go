@@ -28,8 +28,9 @@ type LiveSet struct {
 	accepted accepted      // of who has the turn, like refused
 	refused  string        // digest or error that was reported last; "" if the source is good
 
-	mu     sync.Mutex
-	status Status // guarded by mu
+	mu      sync.Mutex
+	status  Status // guarded by mu, like origins
+	origins map[string][]Origin
 }
 
 // accepted is what the set was made of.
@@ -132,6 +133,15 @@ func (s *LiveSet) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.status
+}
+
+// Origins says of every setting and rule of a policy, and of the documents that it uses, in
+// which of the [Layers] it is written and what it stands over there. It is nil if the
+// source has no layers, or the set no such policy. What it returns must not be changed.
+func (s *LiveSet) Origins(policy string) []Origin {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.origins[policy]
 }
 
 // Reload looks at the source now, and returns why the set is not what the source has:
@@ -261,6 +271,7 @@ func (s *LiveSet) accept(snapshot Snapshot, digest string, now time.Time) (*Even
 	s.note(func(status *Status) {
 		status.Revision, status.Loaded, status.Err = digest, now, nil
 		status.From, status.Version, status.By = snapshot.From, snapshot.Version, snapshot.By
+		s.origins = next.origins
 	})
 	if before.digest == "" {
 		return nil, nil // the first load is no reload

@@ -507,6 +507,49 @@ func TestLaterLayersStandOverEarlierOnes(t *testing.T) {
 	want(1, 2)
 }
 
+// TestOriginsFollowReloads and a reload that is refused changes nothing about them.
+func TestOriginsFollowReloads(t *testing.T) {
+	site := fstest.MapFS{}
+	set, err := redress.Watch(t.Context(), redress.Layers(
+		redress.Layer{Name: "base", Source: redress.FS("base", fstest.MapFS{"p.yaml": {Data: []byte(policyOf("p", 1))}})},
+		redress.Layer{Name: "site", Source: redress.FS("site", site)},
+	), redress.Every(time.Hour), redress.Settle(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct{ text, want string }{
+		{"", "base 1 base:p.yaml:5:23"},
+		{policyOf("p", 2), "site 2 site:p.yaml:5:23 over base 1 base:p.yaml:5:23"},
+		{"kind: Polcy\n", "site 2 site:p.yaml:5:23 over base 1 base:p.yaml:5:23"},
+		{policyOf("q", 2), "base 1 base:p.yaml:5:23"},
+	} {
+		if row.text != "" {
+			site["p.yaml"] = &fstest.MapFile{Data: []byte(row.text)}
+		}
+		_ = set.Reload(t.Context())
+		got := ""
+		for _, o := range set.Origins("p") {
+			if o.Setting == "retry.max_attempts" {
+				got = strings.Join([]string{o.Layer, o.Value, o.Place}, " ")
+				for _, over := range o.Over {
+					got += " " + strings.Join([]string{"over", over.Layer, over.Value, over.Place}, " ")
+				}
+			}
+		}
+		if got != row.want {
+			t.Errorf("%q: got %s, want %s", row.text, got, row.want)
+		}
+	}
+	if set.Origins("nobody") != nil {
+		t.Error("a policy that is not there comes from somewhere")
+	}
+	alone := &scripted{}
+	alone.set("p.yaml", policyOf("p", 1))
+	if set, err = redress.Watch(t.Context(), alone, redress.Every(time.Hour)); err != nil || set.Origins("p") != nil {
+		t.Errorf("without layers: %v, %v", set.Origins("p"), err)
+	}
+}
+
 // A policyServer has one file, with an ETag and a signature.
 type policyServer struct {
 	mu        sync.Mutex

@@ -46,6 +46,10 @@ type Document struct {
 	Override    *Override
 	Settings    *Settings
 
+	// Over are the documents of lower layers in whose place this one stands, the highest
+	// first.
+	Over []*Document
+
 	root *node
 }
 

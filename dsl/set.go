@@ -85,18 +85,36 @@ func ParseSet(sources []*Source) (*Set, Diagnostics) {
 	return set, found
 }
 
-// overlay drops the documents in whose place there is one of a higher layer.
+// Layered reports whether the set was read from layers.
+func (s *Set) Layered() bool {
+	return slices.ContainsFunc(s.Files, func(f *File) bool { return f.Source.LayerName != "" })
+}
+
+// overlay drops the documents in whose place there is one of a higher layer, which keeps
+// them as what it stands over.
 func (s *Set) overlay() {
-	highest := map[Reference]int{}
+	highest := map[Reference]*Document{}
 	for doc := range s.All() {
-		if doc.Name.Set && doc.Kind.Set {
-			ref := Reference{doc.Kind.V, doc.Name.V}
-			highest[ref] = max(highest[ref], doc.Source.Layer)
+		if ref := (Reference{doc.Kind.V, doc.Name.V}); doc.isNamed() && (highest[ref] == nil || doc.Source.Layer > highest[ref].Source.Layer) {
+			highest[ref] = doc
 		}
 	}
 	for _, file := range s.Files {
 		file.Documents = slices.DeleteFunc(file.Documents, func(doc *Document) bool {
-			return doc.Name.Set && doc.Kind.Set && doc.Source.Layer < highest[Reference{doc.Kind.V, doc.Name.V}]
+			if !doc.isNamed() {
+				return false
+			}
+			over := highest[Reference{doc.Kind.V, doc.Name.V}]
+			if doc.Source.Layer == over.Source.Layer {
+				return false
+			}
+			over.Over = append(over.Over, doc)
+			return true
 		})
 	}
+	for _, doc := range highest {
+		slices.SortStableFunc(doc.Over, func(a, b *Document) int { return b.Source.Layer - a.Source.Layer })
+	}
 }
+
+func (d *Document) isNamed() bool { return d.Name.Set && d.Kind.Set }

@@ -13,8 +13,9 @@ type Source struct {
 	Bytes []byte
 	// Layer orders the sources of a set: a document takes the place of those of its kind
 	// and name in lower layers.
-	Layer int
-	lines []int // byte offset of each line's start; the first begins behind a byte order mark
+	Layer     int
+	LayerName string // for people; "" for a set without layers
+	lines     []int  // byte offset of each line's start; the first begins behind a byte order mark
 }
 
 const byteOrderMark = "\ufeff"

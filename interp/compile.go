@@ -29,6 +29,9 @@ type Program struct {
 // A Policy is a compiled policy, from which Program.Build makes engine policies.
 type Policy struct {
 	doc       *dsl.Document
+	uses      []*dsl.Document // itself first, as written; without built-in packs
+	override  *dsl.Document   // in force; nil without one
+	layered   bool            // the set has layers
 	revision  string
 	rules     []*rule // of classify, spliced
 	results   []*rule
@@ -145,7 +148,7 @@ func NewCompiler(opts Options) *Compiler {
 // Compile compiles a set as the function Compile does. What is wrong with documents of
 // the library is reported too.
 func (k *Compiler) Compile(set *dsl.Set) (*Program, dsl.Diagnostics) {
-	c := &setCompiler{set: set, shared: k, opts: k.opts, packs: map[string]*pack{}, breakers: map[string]*ir.Breaker{}, budgets: map[string]*ir.Budget{}}
+	c := &setCompiler{set: set, layered: set.Layered(), shared: k, opts: k.opts, packs: map[string]*pack{}, breakers: map[string]*ir.Breaker{}, budgets: map[string]*ir.Budget{}}
 	program := &Program{opts: k.opts}
 	for doc := range set.All() {
 		switch name := doc.Name; {
@@ -183,6 +186,7 @@ type setCompiler struct {
 	packs  map[string]*pack
 
 	overrides map[string]*dsl.Document // those in force, by the policy's name
+	layered   bool                     // the set has layers
 
 	found   dsl.Diagnostics
 	builtIn bool // the set is that of the built-in packs
@@ -224,7 +228,7 @@ func (c *setCompiler) policy(doc *dsl.Document) *Policy {
 		doc = overridden(doc, override.Override)
 	}
 	written := doc.Policy
-	p := &Policy{doc: doc, opts: c.opts, deadline: engine.DefaultDeadline}
+	p := &Policy{doc: doc, override: override, layered: c.layered, opts: c.opts, deadline: engine.DefaultDeadline}
 	if written.Retry.Deadline.Set {
 		p.deadline = written.Retry.Deadline.V
 	}
@@ -257,7 +261,7 @@ func (c *setCompiler) policy(doc *dsl.Document) *Policy {
 	if override != nil {
 		uses = append(uses, override)
 	}
-	p.revision = revisionOf(uses)
+	p.uses, p.revision = uses, revisionOf(uses)
 	return p
 }
 

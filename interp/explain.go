@@ -32,12 +32,17 @@ type Explanation struct {
 	Response      string        `json:"response"`      // what the policy would do, in words
 	Rules         []RuleTrace   `json:"rules"`         // tried, in order, up to the one that decided
 	Selectors     []RuleTrace   `json:"selectors,omitempty"`
+
+	// Origins says where everything is written in a set of layers, and in others what
+	// overrides say.
+	Origins []Origin `json:"origins,omitempty"`
 }
 
 // A RuleTrace is one rule that was tried.
 type RuleTrace struct {
 	ID      string      `json:"id"`
 	BuiltIn bool        `json:"built_in,omitempty"` // of a built-in pack
+	Layer   string      `json:"layer,omitempty"`    // in which it is written, by name
 	When    string      `json:"when"`
 	Matched bool        `json:"matched"`
 	Error   string      `json:"error,omitempty"` // a rule that errs does not match
@@ -70,7 +75,7 @@ func (e *Explanation) RuleErrors() int {
 // Explain has the rules decide as a call would, and keeps what each part of them came
 // to. Of in, Class and what follows need not be given.
 func (p *Policy) Explain(in *engine.Input, cause engine.Cause) *Explanation {
-	e := &Explanation{Policy: p.Name(), Revision: p.revision, Cause: cause, Rule: engine.RuleDefault, Strategy: "none"}
+	e := &Explanation{Policy: p.Name(), Revision: p.revision, Cause: cause, Rule: engine.RuleDefault, Strategy: "none", Origins: p.origins()}
 	own := *in
 	if cause == engine.CauseResult {
 		if !e.classify(p.results, p.classifyResult(), &own) {
@@ -118,7 +123,7 @@ func (e *Explanation) classify(rules []*rule, list *ir.List, in *engine.Input) b
 	v := functionsOf(list).Decide(in)
 	s := newScene(in)
 	for _, r := range rules {
-		trace := RuleTrace{ID: r.id, BuiltIn: r.builtIn, When: r.when.expr.Text, Matched: r.id == v.Rule, Error: errorOf(v.Errors, r.id), Parts: r.when.parts(s)}
+		trace := RuleTrace{ID: r.id, BuiltIn: r.builtIn, Layer: layerOf(r.written), When: r.when.expr.Text, Matched: r.id == v.Rule, Error: errorOf(v.Errors, r.id), Parts: r.when.parts(s)}
 		e.Rules = append(e.Rules, trace)
 		if trace.Matched {
 			e.Class, e.Rule, e.RetryAfter, e.HasRetryAfter = v.Class, v.Rule, v.RetryAfter, v.HasRetryAfter
@@ -126,6 +131,14 @@ func (e *Explanation) classify(rules []*rule, list *ir.List, in *engine.Input) b
 		}
 	}
 	return false
+}
+
+// layerOf is the name of the layer in which something is written.
+func layerOf(r dsl.Range) string {
+	if r.Source == nil {
+		return ""
+	}
+	return r.Source.LayerName
 }
 
 // errorOf returns the error of the rule with that id, "" if it has none.
@@ -256,7 +269,7 @@ func (e *Explanation) choose(p *Policy, in *engine.Input) {
 	}
 	scene := newScene(in)
 	for _, s := range p.selectors {
-		trace := RuleTrace{ID: s.id, When: s.when.expr.Text, Matched: s.id == picked.Rule, Error: errorOf(picked.Errors, s.id), Parts: s.when.parts(scene)}
+		trace := RuleTrace{ID: s.id, Layer: layerOf(s.written), When: s.when.expr.Text, Matched: s.id == picked.Rule, Error: errorOf(picked.Errors, s.id), Parts: s.when.parts(scene)}
 		e.Selectors = append(e.Selectors, trace)
 		if trace.Matched {
 			e.Selector, e.Strategy, e.Why = s.id, nameOf(picked.Strategy), "retry.select, rule "+s.id
@@ -313,6 +326,7 @@ func (e *Explanation) Print(w io.Writer) {
 		what = "result"
 	}
 	fmt.Fprintf(w, "policy %s, revision %s: what it makes of this %s\n", e.Policy, e.Revision, what)
+	defer printOrigins(w, e.Origins)
 	printTraces(w, e.Rules)
 	if e.Class == engine.NoClass {
 		fmt.Fprintln(w, e.Response)
@@ -360,7 +374,11 @@ func (t RuleTrace) print(w io.Writer) {
 		came = "error, so it does not match: " + t.Error
 	}
 	when := oneLine(t.When)
-	fmt.Fprintf(w, "%s %s: %s = %s\n", mark, t.ID, when, came)
+	layer := ""
+	if t.Layer != "" {
+		layer = ", of layer " + t.Layer
+	}
+	fmt.Fprintf(w, "%s %s%s: %s = %s\n", mark, t.ID, layer, when, came)
 	if t.Matched && t.Error != "" {
 		fmt.Fprintf(w, "      %s\n", t.Error)
 	}

@@ -3,6 +3,7 @@ package lint
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -25,7 +26,8 @@ func (c *Command) explain(args []string) error {
 	remaining := flags.Duration("remaining", 0, "time until the deadline (default: the policy's deadline less --elapsed)")
 	notIdempotent := flags.Bool("not-idempotent", false, "the call must not be made twice")
 	asJSON := flags.Bool("json", false, "print JSON")
-	var functions listFlag
+	var functions, layers listFlag
+	flags.Var(&layers, "layer", "a layer `NAME=PATH` of the set, a file or folder; may be repeated, later ones over earlier ones")
 	flags.Var(&functions, "func", functionsUsage)
 	rest, err := c.parse(flags, args)
 	if err != nil {
@@ -40,7 +42,12 @@ func (c *Command) explain(args []string) error {
 	if *attempt < 1 {
 		return usagef("--attempt counts from 1, not %d", *attempt)
 	}
-	policy, err := c.findPolicy(rest[0], *in, functions)
+	inGiven := false
+	flags.Visit(func(f *flag.Flag) { inGiven = inGiven || f.Name == "in" })
+	if len(layers) > 0 && inGiven {
+		return usagef("--in names the one folder of a set, and --layer one of several: give either")
+	}
+	policy, err := c.findPolicy(rest[0], *in, layers, functions)
 	if err != nil {
 		return err
 	}
@@ -72,17 +79,27 @@ func (c *Command) explain(args []string) error {
 }
 
 // findPolicy takes a path that holds one policy, or a policy's name to be looked
-// for in the set at `in`.
-func (c *Command) findPolicy(what, in string, functions []string) (*interp.Policy, error) {
+// for in the set at `in` or in that of the layers.
+func (c *Command) findPolicy(what, in string, layers, functions []string) (*interp.Policy, error) {
 	path, name := in, what
-	if _, err := os.Stat(what); err == nil {
-		path, name = what, ""
+	var sources []*dsl.Source
+	if len(layers) > 0 {
+		var err error
+		if sources, err = readLayers(layers); err != nil {
+			return nil, err
+		}
+		path = "the layers"
+	} else {
+		if _, err := os.Stat(what); err == nil {
+			path, name = what, ""
+		}
+		sets, err := readPaths([]string{path}, false)
+		if err != nil {
+			return nil, err
+		}
+		sources = sets[0].sources
 	}
-	sets, err := readPaths([]string{path}, false)
-	if err != nil {
-		return nil, err
-	}
-	loaded := load.Sources(sets[0].sources, options(functions))
+	loaded := load.Sources(sources, options(functions))
 	if loaded.Diagnostics.HasErrors() {
 		c.print(loaded.Diagnostics)
 		return nil, errFindings
@@ -104,6 +121,37 @@ func (c *Command) findPolicy(what, in string, functions []string) (*interp.Polic
 		return nil, usagef("no policy in %s is called %q; did you mean %q?", path, name, near)
 	}
 	return nil, usagef("no policy in %s is called %q; it has %s", path, name, strings.Join(all, ", "))
+}
+
+// readLayers reads the sources of layers, NAME=PATH each. A folder without files is an
+// empty layer, as it is to a program; that all are is an error.
+func readLayers(layers []string) ([]*dsl.Source, error) {
+	var all []*dsl.Source
+	seen := map[string]bool{}
+	for i, layer := range layers {
+		name, path, ok := strings.Cut(layer, "=")
+		switch {
+		case !ok || name == "" || path == "":
+			return nil, usagef("--layer takes NAME=PATH, as in base=policies, not %q", layer)
+		case seen[name]:
+			return nil, usagef("two layers are called %q", name)
+		}
+		seen[name] = true
+		sets, err := readPaths([]string{path}, true)
+		if err != nil {
+			return nil, fmt.Errorf("layer %s: %w", name, err)
+		}
+		for _, set := range sets {
+			for _, source := range set.sources {
+				source.Layer, source.LayerName = i, name
+				all = append(all, source)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("the layers: %w", load.ErrNoFiles)
+	}
+	return all, nil
 }
 
 // record reads a record from the command line.
