@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/env"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
@@ -65,7 +66,7 @@ func makeBaseEnv() (*cel.Env, error) {
 		ext.Strings(ext.StringsVersion(0)), // later ones make texts of any size
 		cel.DefaultUTCTimeZone(true),
 		cel.EagerlyValidateDeclarations(true),
-		cel.HomogeneousAggregateLiterals(),
+		cel.ASTValidators(uniformLiterals{cel.ValidateHomogeneousAggregateLiterals()}),
 		cel.ParserExpressionSizeLimit(MaxExpression),
 		cel.ParserRecursionLimit(MaxDepth),
 		cel.ExpressionNodeLimit(MaxNodes),
@@ -83,6 +84,21 @@ func makeBaseEnv() (*cel.Env, error) {
 		opts = append(opts, cel.Variable(class.String(), classType))
 	}
 	return cel.NewCustomEnv(opts...)
+}
+
+// uniformLiterals is CEL's validator of lists and maps that are written out. It walks
+// through an expression several times, so it is asked only where there are any.
+type uniformLiterals struct{ cel.ASTValidator }
+
+// Validate implements cel.ASTValidator.
+func (v uniformLiterals) Validate(env *cel.Env, config cel.ValidatorConfig, checked *ast.AST, issues *cel.Issues) {
+	literals := false
+	ast.PreOrderVisit(checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		literals = literals || e.Kind() == ast.ListKind || e.Kind() == ast.MapKind
+	}))
+	if literals {
+		v.ASTValidator.Validate(env, config, checked, issues)
+	}
 }
 
 func functions(names ...string) []*env.Function {
@@ -200,25 +216,35 @@ var causeFields = map[string]struct {
 	"status":  {cel.IntType, func(c *engine.CauseRecord) ref.Val { return types.Int(c.Status) }},
 }
 
-// fieldNames lists the fields of a record type in their documented order; nil for
-// types that are not ours.
-func (p *provider) fieldNames(typeName string) []string {
+// recordNames are the names of the fields of failures and results.
+var recordNames = map[string][]string{failureType: namesIn(failureType), resultType: namesIn(resultType)}
+
+func namesIn(record string) []string {
 	var names []string
-	switch typeName {
-	case failureType, resultType:
-		for _, f := range failureFields {
-			if typeName == failureType || resultFieldNames[f.name] {
-				names = append(names, f.name)
-			}
+	for _, f := range failureFields {
+		if record == failureType || resultFieldNames[f.name] {
+			names = append(names, f.name)
 		}
-	case causeType:
-		names = []string{"type", "message", "code", "kind", "status"}
-	case attrType:
-		names = p.attributeNames
-	case varsType:
-		names = p.varNames
 	}
 	return names
+}
+
+var causeNames = []string{"type", "message", "code", "kind", "status"}
+
+// fieldNames lists the fields of a record type in their documented order; nil for
+// types that are not ours. The list is not the caller's.
+func (p *provider) fieldNames(typeName string) []string {
+	switch typeName {
+	case failureType, resultType:
+		return recordNames[typeName]
+	case causeType:
+		return causeNames
+	case attrType:
+		return p.attributeNames
+	case varsType:
+		return p.varNames
+	}
+	return nil
 }
 
 // FindStructType implements types.Provider.

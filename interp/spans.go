@@ -10,12 +10,13 @@ type spans struct {
 	text []rune
 	info *ast.SourceInfo
 	root ast.Expr
-	by   map[int64][2]int
+	by   [][2]int // by id; of those that have no place, the end is 0
 }
 
 func newSpans(parsed *cel.Ast, text string) *spans {
 	native := parsed.NativeRep()
-	s := &spans{text: []rune(text), info: native.SourceInfo(), root: native.Expr(), by: map[int64][2]int{}}
+	s := &spans{text: []rune(text), info: native.SourceInfo(), root: native.Expr()}
+	s.by = make([][2]int, len(s.info.OffsetRanges())+1) // nearly always enough
 	s.measure(s.root)
 	for _, call := range s.info.MacroCalls() {
 		s.measure(call)
@@ -25,8 +26,11 @@ func newSpans(parsed *cel.Ast, text string) *spans {
 
 // of returns the span of a node; ok is false for nodes that have no place.
 func (s *spans) of(id int64) (start, end int, ok bool) {
-	span, ok := s.by[id]
-	return span[0], span[1], ok
+	if id < 0 || id >= int64(len(s.by)) {
+		return 0, 0, false
+	}
+	span := s.by[id]
+	return span[0], span[1], span[1] > 0
 }
 
 // measure finds the span of a node: from the first to the last character of it and of
@@ -99,9 +103,16 @@ func (s *spans) measure(e ast.Expr) (start, end int) {
 		end = s.closedBy(end, closing)
 	}
 	if start >= 0 {
-		s.by[e.ID()] = [2]int{start, min(end, len(s.text))}
+		s.place(e.ID(), start, min(end, len(s.text)))
 	}
 	return start, end
+}
+
+func (s *spans) place(id int64, start, end int) {
+	if more := id + 1 - int64(len(s.by)); more > 0 {
+		s.by = append(s.by, make([][2]int, more)...)
+	}
+	s.by[id] = [2]int{start, end}
 }
 
 // measureQuietly gives the parts of a comprehension places without widening it.

@@ -141,7 +141,7 @@ func TestParsesAsCELGo(t *testing.T) {
 func TestParsesMutationsAsCELGo(t *testing.T) {
 	p := newPair(t, limits)
 	random := rand.New(rand.NewPCG(1, 2))
-	times := 20_000
+	times := 10_000
 	if testing.Short() {
 		times = 2000
 	}
@@ -158,6 +158,121 @@ func mutation(random *rand.Rand) string {
 	from := random.IntN(len(other) + 1)
 	to := from + random.IntN(len(other)-from+1)
 	return text[:start] + other[from:to] + text[end:]
+}
+
+// Random expressions, of no type, of every kind, are parsed as cel-go parses them.
+func TestParsesRandomExpressionsAsCELGo(t *testing.T) {
+	p := newPair(t, limits)
+	times, accepted := 5000, 0
+	if testing.Short() {
+		times = 1000
+	}
+	for seed := range uint64(times) {
+		w := &writer{rand.New(rand.NewPCG(seed, 3))}
+		if p.compare(t, w.expr(w.IntN(6))) {
+			accepted++
+		}
+	}
+	if t.Logf("%d of %d are accepted", accepted, times); accepted < times*3/4 {
+		t.Errorf("%d of %d are accepted", accepted, times)
+	}
+}
+
+// A writer writes random expressions.
+type writer struct{ *rand.Rand }
+
+func (w *writer) oneOf(list ...string) string { return list[w.IntN(len(list))] }
+
+// blank is what can stand between tokens.
+func (w *writer) blank() string {
+	if w.IntN(12) == 0 {
+		return w.oneOf("  ", "\n", "\t", "\r\n", " // a comment\n", "//é\n", "\f")
+	}
+	return w.oneOf("", "", " ")
+}
+
+func (w *writer) name() string {
+	return w.oneOf("a", "b", "err", "_x1", "size", "e5", "u", "r", "b1", "Ab", "inner", "nulls", "has", "map", "existsOne")
+}
+
+// join writes tokens and expressions with blanks between them.
+func (w *writer) join(parts ...string) string {
+	var b strings.Builder
+	for _, part := range parts {
+		b.WriteString(w.blank() + part)
+	}
+	return b.String()
+}
+
+func (w *writer) list(depth int, item func(int) string) string {
+	var items []string
+	for range w.IntN(4) {
+		items = append(items, item(depth), ",")
+	}
+	if n := len(items); n > 0 {
+		return w.join(items[:n-1]...)
+	}
+	return ""
+}
+
+func (w *writer) expr(depth int) string {
+	if depth <= 0 {
+		return w.operand()
+	}
+	below := func() string { return w.expr(depth - 1 - w.IntN(2)) }
+	operand := func() string { return w.oneOf(w.name(), "("+below()+")", "["+w.list(depth-1, w.expr)+"]", w.operand()) }
+	switch w.IntN(16) {
+	case 0:
+		return w.join("(", below(), ")")
+	case 1:
+		return w.join(operand(), "?", operand(), ":", below())
+	case 2:
+		return strings.Join(slices.Repeat([]string{w.join(below())}, 2+w.IntN(6)), w.oneOf("||", "&&"))
+	case 3:
+		return w.join(below(), w.oneOf("||", "&&"), below(), w.oneOf("||", "&&"), below())
+	case 4, 5:
+		return w.join(below(), w.oneOf("<", "<=", ">", ">=", "==", "!=", " in "), operand())
+	case 6, 7:
+		return w.join(below(), w.oneOf("+", "-", "*", "/", "%"), operand())
+	case 8:
+		return w.join(w.oneOf("!", "-", "!!", "--", "---", "- -"), operand())
+	case 9:
+		return w.join(operand(), w.oneOf(".", ".", ".?"), w.oneOf(w.name(), "as", "`a-b/c. d`"))
+	case 10:
+		return w.join(operand(), ".", w.name(), "(", w.list(depth-1, w.expr), ")")
+	case 11:
+		return w.join(operand(), "[", w.oneOf("", "", "?"), below(), "]")
+	case 12:
+		return w.join(w.oneOf("", "", "."), w.name(), "(", w.list(depth-1, w.expr), ")")
+	case 13:
+		item := func(depth int) string { return w.oneOf("", "", "?") + w.expr(depth-1) }
+		return w.join("[", w.list(depth, item), w.oneOf("", "", ","), "]")
+	case 14:
+		entry := func(depth int) string {
+			return w.join(w.oneOf("", "", "?")+w.expr(depth-1), ":", w.expr(depth-1))
+		}
+		return w.join("{", w.list(depth, entry), w.oneOf("", "", ","), "}")
+	default:
+		switch macro := w.oneOf("has", "all", "exists", "exists_one", "existsOne", "map", "filter", "optMap", "optFlatMap", "map"); macro {
+		case "has":
+			return w.join("has(", operand(), ".", w.name(), ")")
+		default:
+			return w.join(operand(), ".", macro, "(", w.name(), ",", below(), w.oneOf("", "", "", ","+below()), ")")
+		}
+	}
+}
+
+func (w *writer) operand() string {
+	switch w.IntN(5) {
+	case 0:
+		return w.oneOf("0", "1", "429", "0x1F", "007", "3u", "0xffU", "1.5", ".5", "1e3", "2.5E-3", "-1", "-2.5", "true", "false", "null")
+	case 1:
+		return w.oneOf("", "", "b", "r", "br", "R") + w.oneOf(`""`, `"a"`, `'é'`, `"""a"b"""`, "'''a\nb'''", `"𝄞"`)
+	case 2:
+		return w.oneOf("", "b") + w.oneOf(`"\n\t\""`, `'\'\x41\101'`, `"""\\\?\a"""`)
+	default:
+		return w.oneOf("", "", "", ".") + w.name()
+	}
 }
 
 // All of cel-go's counts of what lies within each other are kept: a text that is just
@@ -356,4 +471,30 @@ func FuzzParse(f *testing.F) {
 	}
 	p := newPair(f, limits)
 	f.Fuzz(func(t *testing.T, text string) { p.compare(t, text) })
+}
+
+// FuzzParseTokens does as FuzzParse does with texts that are made of tokens.
+func FuzzParseTokens(f *testing.F) {
+	for seed := range uint64(50) {
+		random := rand.New(rand.NewPCG(seed, 4))
+		choice := make([]byte, 2+random.IntN(20))
+		for i := range choice {
+			choice[i] = byte(random.IntN(len(pieces)))
+		}
+		f.Add(choice)
+	}
+	p := newPair(f, limits)
+	f.Fuzz(func(t *testing.T, choice []byte) {
+		var b strings.Builder
+		for _, c := range choice[:min(len(choice), 60)] {
+			b.WriteString(pieces[int(c)%len(pieces)])
+		}
+		p.compare(t, b.String())
+	})
+}
+
+var pieces = []string{
+	"a", "b", "c", "a.b", "has(a.b)", "true", "null", "1", "1.5", "2u", "0x1f", `"a"`, `"é"`, `b"a"`, `r'a'`, `"\n"`, `"""a"""`, "`a-b`", "as", "e5",
+	"(", ")", "(", ")", "[", "]", "{", "}", ",", ",", ":", "?", ".", ".", ".?", "[?", "f(", ".f(", ".all(a, ", ".map(b, ", ".optMap(c, ", ".exists_one(a, ",
+	"&&", "||", "==", "<", "!=", " in ", "+", "-", "-", "*", "%", "!", " ", "\n", "//a\n", "/",
 }
