@@ -19,6 +19,9 @@ type Expr struct {
 	Text  string // decoded: what CEL sees; leading and trailing space trimmed
 	Set   bool
 	spans []span // of each character of Text; nil if they are not known
+	// verbatim is where Text stands if the file has it as it is, in characters of one byte;
+	// 0 if not. Then spans are not needed.
+	verbatim int
 }
 
 // A File is one source with the documents that it holds, in order.

@@ -11,17 +11,29 @@ import (
 // whatever the scalar's style. Of an alias it is where the anchor stands. It is the
 // whole scalar if places within it are not known or the range lies outside the text.
 func (e Expr) Place(start, end int) Range {
-	if e.spans == nil || start < 0 || start > end || end > len(e.spans) {
+	length := len(e.spans)
+	if e.verbatim > 0 {
+		length = len(e.Text)
+	}
+	if length == 0 || start < 0 || start > end || end > length {
 		return e.Range
 	}
 	if start < end {
-		return Range{e.Range.Source, int(e.spans[start].start), int(e.spans[end-1].end)}
+		return Range{e.Range.Source, int(e.span(start).start), int(e.span(end - 1).end)}
 	}
-	at := int(e.spans[max(start-1, 0)].end)
-	if start < len(e.spans) {
-		at = int(e.spans[start].start)
+	at := e.span(max(start-1, 0)).end
+	if start < length {
+		at = e.span(start).start
 	}
-	return Range{e.Range.Source, at, at}
+	return Range{e.Range.Source, int(at), int(at)}
+}
+
+// span is the place of a character of the text, if places are known.
+func (e *Expr) span(i int) span {
+	if e.verbatim > 0 {
+		return span{int32(e.verbatim + i), int32(e.verbatim + i + 1)}
+	}
+	return e.spans[i]
 }
 
 // expr reads an expression. It takes truth values, which YAML does not read as text.
@@ -38,12 +50,14 @@ func (d *decoder) expr(what string, e *Expr) func(*node) {
 			return
 		}
 		*e = Expr{Range: s.rng, Text: text, Set: true}
-		spans := scalarSpans(d.raw, s.body, s.value)
-		if spans == nil {
+		if first, ok := verbatim(d.raw, s); ok {
+			e.verbatim = first + len(s.value) - len(strings.TrimLeft(s.value, " "))
+		} else if spans := scalarSpans(d.raw, s.body, s.value); spans != nil {
+			lead := utf8.RuneCountInString(s.value) - utf8.RuneCountInString(strings.TrimLeft(s.value, " \t\r\n"))
+			e.spans = spans[lead : lead+utf8.RuneCountInString(text)]
+		} else {
 			return
 		}
-		lead := utf8.RuneCountInString(s.value) - utf8.RuneCountInString(strings.TrimLeft(s.value, " \t\r\n"))
-		e.spans = spans[lead : lead+utf8.RuneCountInString(text)]
 		e.Set = !d.isCut(s, *e) && !d.isSwallowed(s, *e)
 	}
 }
@@ -96,12 +110,12 @@ func (d *decoder) tagOf(n *node) string {
 
 // isCut reports a plain expression that a comment has cut in the middle.
 func (d *decoder) isCut(s *node, e Expr) bool {
-	if s.style != plainStyle || readCEL(e.Text).closed {
+	if s.style != plainStyle {
 		return false
 	}
 	rest := d.src.restOfLine(s.rng.End)
 	tail := rest.Text()
-	if !strings.HasPrefix(strings.TrimLeft(tail, " \t"), "#") {
+	if !strings.HasPrefix(strings.TrimLeft(tail, " \t"), "#") || readCEL(e.Text).closed {
 		return false
 	}
 	rest.Start += strings.IndexByte(tail, '#')
@@ -113,14 +127,14 @@ func (d *decoder) isCut(s *node, e Expr) bool {
 // isSwallowed reports a // comment in an expression whose lines YAML joins: it takes
 // what was meant to stand on the next line with it.
 func (d *decoder) isSwallowed(s *node, e Expr) bool {
-	if s.style == literalStyle {
+	if s.style == literalStyle || !strings.Contains(e.Text, "//") {
 		return false
 	}
 	runes := []rune(e.Text)
 	for _, at := range readCEL(e.Text).comments {
-		line := d.src.restOfLine(int(e.spans[at].start))
+		line := d.src.restOfLine(int(e.span(at).start))
 		for i := at; i < len(runes) && runes[i] != '\n'; i++ {
-			if int(e.spans[i].start) > line.End && runes[i] != ' ' {
+			if int(e.span(i).start) > line.End && runes[i] != ' ' {
 				d.errorf(line, CodeCommentSwallow, "write the expression as a literal block: |-", "YAML joins these lines, so // takes the rest of the expression with it")
 				return true
 			}

@@ -292,6 +292,7 @@ func (d *decoder) identifier(key *node) {
 
 func (d *decoder) rules(what string, list *[]Rule) func(*node) {
 	return func(n *node) {
+		*list = make([]Rule, 0, len(n.target().items))
 		d.list(n, what, func(item *node) { *list = append(*list, d.rule(what, item)) })
 	}
 }

@@ -109,6 +109,10 @@ func bodyOf(src *Source, node *yaml.Node) int {
 	return body
 }
 
+func verbatimOf(src *Source, body int, n *yaml.Node) (first int, ok bool) {
+	return verbatim(src.Bytes, &node{body: body, style: styles[n.Style&^yaml.TaggedStyle], value: n.Value})
+}
+
 // checkMap says what is wrong with the map of a scalar: each character stands where
 // the map says, but for line breaks that were folded and characters that were escaped.
 func checkMap(text string, node *yaml.Node) error {
@@ -118,6 +122,13 @@ func checkMap(text string, node *yaml.Node) error {
 	runes := []rune(node.Value)
 	if len(spans) != len(runes) {
 		return fmt.Errorf("%d places for the %d characters of %q", len(spans), len(runes), node.Value)
+	}
+	if first, ok := verbatimOf(src, body, node); ok {
+		for i, s := range spans {
+			if want := int32(first + i); s.start != want || s.end != want+1 {
+				return fmt.Errorf("character %d is said to stand as it is at %d, and stands from %d to %d", i, want, s.start, s.end)
+			}
+		}
 	}
 	behind := int32(body)
 	for i, want := range runes {

@@ -46,6 +46,29 @@ func scalarSpans(text []byte, start int, value string) []span {
 	return d.spans
 }
 
+// verbatim tells where the value of a scalar begins, if the text has it as it is, in
+// characters of one byte each.
+func verbatim(text []byte, s *node) (first int, ok bool) {
+	first = s.body
+	var quote string
+	switch s.style {
+	case singleQuotedStyle:
+		first, quote = first+1, "'"
+	case doubleQuotedStyle:
+		first, quote = first+1, `"`
+	case literalStyle, foldedStyle:
+		return 0, false
+	}
+	end := first + len(s.value) + len(quote)
+	if end > len(text) || string(text[first:end]) != s.value+quote {
+		return 0, false
+	}
+	written := func(r rune) bool { // in another way, perhaps
+		return r < ' ' || r > '~' || r == '\\' && quote == `"` || quote != "" && r == rune(quote[0])
+	}
+	return first, !strings.ContainsFunc(s.value, written)
+}
+
 func (d *scalarDecoder) decode(start int) bool {
 	d.end = start
 	if start >= len(d.text) {

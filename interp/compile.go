@@ -335,7 +335,10 @@ func (c *setCompiler) resolve(name dsl.Value[string], set bool, kind, what strin
 func revisionOf(docs []*dsl.Document) string {
 	h := sha256.New()
 	for _, doc := range docs {
-		fmt.Fprintf(h, "%d\n%s\n", len(doc.Range.Text()), doc.Range.Text())
+		text := doc.Source.Bytes[doc.Range.Start:doc.Range.End]
+		fmt.Fprintf(h, "%d\n", len(text))
+		h.Write(text)
+		h.Write([]byte{'\n'})
 	}
 	return hex.EncodeToString(h.Sum(nil))[:12]
 }

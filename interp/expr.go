@@ -15,6 +15,7 @@ import (
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
 	"github.com/redress-policy/redress/internal/celparse"
+	"github.com/redress-policy/redress/internal/cond"
 )
 
 // A site is where an expression stands; it decides what the expression can see.
@@ -48,8 +49,13 @@ type program struct {
 	attrs map[string]string           // declared types of the attributes that it may read
 	size  int                         // that it has, those of vars counted each time that they are read
 
+	first *program // of the same expression in other places; nil if it is this one
+
 	treeOnce sync.Once
 	treeRoot *Node // guarded by treeOnce
+
+	loweredOnce sync.Once
+	loweredRoot *cond.Expr // guarded by loweredOnce; of the first, unless it reads vars
 }
 
 // eval runs the program; errors are values of type *types.Err.
@@ -240,7 +246,7 @@ func (k *knownPrograms) keep(text string, at site, w *want, p *program) {
 
 // at is the program of the same expression in another place.
 func (p *program) at(e dsl.Expr) *program {
-	return &program{expr: e, ast: p.ast, typ: p.typ, run: p.run, trace: p.trace, vars: p.vars, attrs: p.attrs, size: p.size}
+	return &program{expr: e, ast: p.ast, typ: p.typ, run: p.run, trace: p.trace, vars: p.vars, attrs: p.attrs, size: p.size, first: p}
 }
 
 // plainEnv is the environment of policies and classifiers without attributes and vars.

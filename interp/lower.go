@@ -51,13 +51,13 @@ func (r *rule) readsVars() bool {
 func (p *program) readsVars() bool { return len(p.vars) > 0 && strings.Contains(p.expr.Text, "vars") }
 
 func (l *lowering) rule(r *rule) *ir.Rule {
-	made := &ir.Rule{ID: r.id, Class: r.class, When: l.expr(r.when, r.when.tree()), CEL: celRule{r}}
+	made := &ir.Rule{ID: r.id, Class: r.class, When: l.root(r.when), CEL: celRule{r}}
 	if r.written.Source != nil {
 		at := r.written.Position()
 		made.Place = ir.Place{File: r.written.Source.Name, Line: at.Line, Column: at.Column}
 	}
 	if r.hint != nil {
-		made.RetryAfter = l.expr(r.hint, r.hint.tree())
+		made.RetryAfter = l.root(r.hint)
 	}
 	return made
 }
@@ -82,6 +82,18 @@ func (r celRule) RetryAfter(in *engine.Input) (time.Duration, error) {
 
 // Always implements ir.Evaluator.
 func (celRule) Always() bool { return !compiles }
+
+// root lowers a whole expression, once for all places where it stands if it reads no vars.
+func (l *lowering) root(p *program) *cond.Expr {
+	if l.nodes != nil || p.readsVars() {
+		return l.expr(p, p.tree())
+	}
+	if p.first != nil {
+		p = p.first
+	}
+	p.loweredOnce.Do(func() { p.loweredRoot = l.expr(p, p.tree()) })
+	return p.loweredRoot
+}
 
 // expr takes what is needed to evaluate it from a node.
 func (l *lowering) expr(p *program, n *Node) *cond.Expr {
