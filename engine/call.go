@@ -378,9 +378,10 @@ func (c *call) judgeFailed(err error) (again bool) {
 	}
 	r := c.newRecord()
 	r.failure.begin(&r.source, err, c.policy.spec.Attributes, c.now, maxInner)
-	j, faults := c.policy.judgeError(&r.input, &r.failure)
-	c.reportAll(faults)
-	return c.fail(j, CauseError, err, ended)
+	var j judgement
+	c.policy.judgeError(&r.input, &r.failure, &j)
+	c.reportAll(j.faults)
+	return c.fail(&j, CauseError, err, ended)
 }
 
 // judgeResult goes on after an attempt that returned a value and no error. The rules for
@@ -392,11 +393,12 @@ func (c *call) judgeResult(value any, failure error) (again bool) {
 		c.readClock()
 		r := c.newRecord()
 		r.failure.beginResult(&r.source, value, c.policy.spec.ResultAttributes, c.now)
-		j, faults := c.policy.judgeResult(&r.input, &r.failure)
-		c.reportAll(faults)
+		var j judgement
+		c.policy.judgeResult(&r.input, &r.failure, &j)
+		c.reportAll(j.faults)
 		if j.class != NoClass {
 			r.failed = failure != nil
-			return c.failResult(j, nil)
+			return c.failResult(&j, nil)
 		}
 	}
 	if failure == nil {
@@ -406,9 +408,10 @@ func (c *call) judgeResult(value any, failure error) (again bool) {
 	r := c.newRecord()
 	r.failure.begin(&r.source, failure, c.policy.spec.Attributes, c.now, maxInner)
 	r.failed = true
-	j, faults := c.policy.judgeError(&r.input, &r.failure)
-	c.reportAll(faults)
-	return c.failResult(j, failure)
+	var j judgement
+	c.policy.judgeError(&r.input, &r.failure, &j)
+	c.reportAll(j.faults)
+	return c.failResult(&j, failure)
 }
 
 // silent reports whether the rules for results are known to say nothing of value.
@@ -423,7 +426,7 @@ func (p *revision) silent(value any) bool {
 	return resultGiven(value) == nil && silent(resultStatus(value))
 }
 
-func (c *call) failResult(j judgement, err error) (again bool) {
+func (c *call) failResult(j *judgement, err error) (again bool) {
 	c.attempt.release() // the value may yet be what the caller gets
 	return c.fail(j, CauseResult, err, c.callerEnded())
 }
@@ -443,6 +446,8 @@ var records = sync.Pool{New: func() any { return new(record) }}
 func (c *call) newRecord() *record {
 	if c.record == nil {
 		c.record = records.Get().(*record)
+	} else {
+		c.record.failure = Failure{}
 	}
 	c.session.tell(&c.record.input, c.now)
 	c.record.failed = false
@@ -465,7 +470,7 @@ func (c *call) succeed() (again bool) {
 
 // fail decides what follows from a classified failure, and tells of it. It returns true
 // if the call is to pause and then try again.
-func (c *call) fail(j judgement, cause Cause, err error, ended StopReason) (again bool) {
+func (c *call) fail(j *judgement, cause Cause, err error, ended StopReason) (again bool) {
 	c.session.fail(j, cause, err)
 	c.reportAll(c.policy.learn(c.now, false))
 	d := decision{reason: ended, hint: j.hint, hasHint: j.hasHint}
@@ -475,12 +480,12 @@ func (c *call) fail(j judgement, cause Cause, err error, ended StopReason) (agai
 		d.reason = Aborted
 	default:
 		c.session.notReplayable = c.session.notReplayable || !c.replayable()
-		d = c.session.respond(&c.record.input, j, c.now, c.random())
+		c.session.respond(&d, &c.record.input, j, c.now, c.random())
 		c.reportAll(d.faults)
 	}
 	c.note, c.selector, c.strategy = d.note, d.selector, d.strategy
 	if d.reason == NotStopped {
-		d.reason = c.negotiate(d)
+		d.reason = c.negotiate(&d)
 	}
 	if c.listening() {
 		c.emit(Event{
@@ -508,7 +513,7 @@ func (c *call) giveUp(reason StopReason, cause Cause, err error) (again bool) {
 
 // negotiate announces a retry, and lets the caller's functions say what becomes of
 // it. It returns NotStopped to sleep.
-func (c *call) negotiate(d decision) StopReason {
+func (c *call) negotiate(d *decision) StopReason {
 	s := &c.session
 	if c.listening() {
 		c.emit(Event{
@@ -542,7 +547,7 @@ func (c *call) negotiate(d decision) StopReason {
 	return NotStopped
 }
 
-func (c *call) sleepInfo(d decision) SleepInfo {
+func (c *call) sleepInfo(d *decision) SleepInfo {
 	s := &c.session
 	return SleepInfo{
 		Policy:    c.policy.spec.Name,
@@ -722,7 +727,7 @@ func decisionOf(reason StopReason) Decision {
 }
 
 // sleepFor is the sleep that an attempt_end tells of.
-func (d decision) sleepFor(reason StopReason) time.Duration {
+func (d *decision) sleepFor(reason StopReason) time.Duration {
 	if reason == NotStopped || reason == Scheduled {
 		return d.sleep
 	}

@@ -19,6 +19,7 @@ type judgement struct {
 	rule    string
 	hint    time.Duration
 	hasHint bool
+	faults  []fault // contained on the way, in order
 }
 
 // A Recorded error or result is nothing but its record, which stands in for what
@@ -29,8 +30,8 @@ type Recorded interface{ FailureRecord() *Failure }
 // recordGiven is the record that an error of the chain brings itself, nil if none
 // does.
 func (c chain) recordGiven() *Failure {
-	for _, l := range c {
-		if r, ok := l.err.(Recorded); ok {
+	for i := range c {
+		if r, ok := c[i].err.(Recorded); ok {
 			if given := recordFrom(r); given != nil {
 				return given
 			}
@@ -51,61 +52,53 @@ func recordFrom(r Recorded) (f *Failure) {
 
 // judgeError classifies a failed attempt. Rules are tried on the record, then on
 // those of the inner calls it came from; then a marker decides, then the default.
-func (p *revision) judgeError(in *Input, record *Failure) (j judgement, faults []fault) {
-	if j, faults = p.judgeRules(in, record); j.class == NoClass {
-		j = p.judgeWithoutRules(record)
-	}
-	return j, withFault("the record of the failure is incomplete", record, faults)
-}
-
-func (p *revision) judgeRules(in *Input, record *Failure) (j judgement, faults []fault) {
+func (p *revision) judgeError(in *Input, record *Failure, j *judgement) {
 	if p.spec.Classify != nil {
-		for r := record; r != nil; r = r.Inner {
+		for r := record; r != nil && j.class == NoClass; r = r.Inner {
 			in.Failure = r
-			j, wrong := p.ask(p.spec.Classify, in)
-			faults = append(faults, wrong...)
-			if j.class != NoClass {
-				return j, faults
-			}
+			p.ask(p.spec.Classify, in, j)
 		}
 	}
-	return judgement{}, faults
+	if j.class == NoClass {
+		p.judgeWithoutRules(record, j)
+	}
+	j.mustBeWhole("the record of the failure is incomplete", record)
 }
 
 // judgeWithoutRules is what holds when no rule does.
-func (p *revision) judgeWithoutRules(record *Failure) judgement {
+func (p *revision) judgeWithoutRules(record *Failure, j *judgement) {
 	for r := record; r != nil; r = r.Inner {
 		if r.Need(ReadMarker); r.Marker.valid() {
 			r.Need(ReadHeaders)
-			return judgement{record: r, class: r.Marker, rule: RuleMarker, hint: r.RetryAfter, hasHint: r.HasRetryAfter}
+			j.record, j.class, j.rule, j.hint, j.hasHint = r, r.Marker, RuleMarker, r.RetryAfter, r.HasRetryAfter
+			return
 		}
 	}
-	return judgement{record: record, class: p.spec.DefaultClass, rule: RuleDefault}
+	j.record, j.class, j.rule = record, p.spec.DefaultClass, RuleDefault
 }
 
 // judgeResult classifies the result of an attempt that returned no error: without a
 // rule that holds it is a success.
-func (p *revision) judgeResult(in *Input, record *Failure) (judgement, []fault) {
+func (p *revision) judgeResult(in *Input, record *Failure, j *judgement) {
 	in.Failure = record
-	j, faults := p.ask(p.spec.ClassifyResult, in)
-	return j, withFault("the record of the result is incomplete", record, faults)
+	p.ask(p.spec.ClassifyResult, in, j)
+	j.mustBeWhole("the record of the result is incomplete", record)
 }
 
-// withFault puts what could not be read while the record was built before other faults.
-func withFault(note string, record *Failure, faults []fault) []fault {
-	if record.fault == nil {
-		return faults
+// mustBeWhole puts what could not be read while the record was built before other faults.
+func (j *judgement) mustBeWhole(note string, record *Failure) {
+	if record.fault != nil {
+		j.faults = append([]fault{{note: note, err: record.fault}}, j.faults...)
 	}
-	return append([]fault{{note: note, err: record.fault}}, faults...)
 }
 
-// ask runs a list of rules. A list that panics, or answers with what is no class, is
-// one of which no rule held.
-func (p *revision) ask(rules ClassifyFunc, in *Input) (j judgement, faults []fault) {
+// ask runs a list of rules, and sets j if one of them holds. A list that panics, or
+// answers with what is no class, is one of which no rule held.
+func (p *revision) ask(rules ClassifyFunc, in *Input, j *judgement) {
 	defer func() {
 		if v := recover(); v != nil {
 			p.counters.rulePanics.Add(1)
-			j, faults = judgement{}, append(faults, fault{note: "a classify function panicked", err: &panicError{v}})
+			j.faults = append(j.faults, fault{note: "a classify function panicked", err: &panicError{v}})
 		}
 	}()
 	if !p.spec.Lazy {
@@ -113,20 +106,19 @@ func (p *revision) ask(rules ClassifyFunc, in *Input) (j judgement, faults []fau
 	}
 	v := rules(in)
 	for _, e := range v.Errors {
-		faults = append(faults, fault{rule: e.Rule, err: e.Err})
+		j.faults = append(j.faults, fault{rule: e.Rule, err: e.Err})
 	}
-	if v.Class == NoClass {
-		return judgement{}, faults
+	switch {
+	case v.Class == NoClass:
+		return
+	case !v.Class.valid():
+		j.faults = append(j.faults, fault{rule: v.Rule, err: fmt.Errorf("engine: %v is not a class", v.Class)})
+		return
+	case v.HasRetryAfter && v.RetryAfter < 0:
+		j.faults = append(j.faults, fault{rule: v.Rule, err: fmt.Errorf("engine: retry_after is %v, must not be negative", v.RetryAfter)})
+		v.RetryAfter, v.HasRetryAfter = 0, false
 	}
-	if !v.Class.valid() {
-		return judgement{}, append(faults, fault{rule: v.Rule, err: fmt.Errorf("engine: %v is not a class", v.Class)})
-	}
-	j = judgement{record: in.Failure, class: v.Class, rule: v.Rule, hint: v.RetryAfter, hasHint: v.HasRetryAfter}
-	if j.hasHint && j.hint < 0 {
-		j.hint, j.hasHint = 0, false
-		faults = append(faults, fault{rule: v.Rule, err: fmt.Errorf("engine: retry_after is %v, must not be negative", v.RetryAfter)})
-	}
-	return j, faults
+	j.record, j.class, j.rule, j.hint, j.hasHint = in.Failure, v.Class, v.Rule, v.RetryAfter, v.HasRetryAfter
 }
 
 // A choice is the strategy that was looked up for a failure.
@@ -167,12 +159,12 @@ func (p *revision) selectStrategy(in *Input) (c choice, faults []fault) {
 
 // delay asks a strategy, or the default one in its place if it panics. It returns
 // the name of the strategy that answered.
-func (p *revision) delay(s Strategy, in DelayInput) (d Delay, name string, faults []fault) {
+func (p *revision) delay(s Strategy, in *DelayInput) (d Delay, name string, faults []fault) {
 	d, name, err := askStrategy(s, in)
 	if err != nil {
 		p.counters.strategyFaults.Add(1)
 		faults = append(faults, fault{strategy: name, note: "a strategy panicked; decorrelated_jitter took its place", err: err})
-		d, name = defaultStrategy.Delay(in), defaultStrategy.Name()
+		d, name = defaultStrategy.Delay(*in), defaultStrategy.Name()
 	}
 	switch d.Stop {
 	case NotStopped:
@@ -186,14 +178,14 @@ func (p *revision) delay(s Strategy, in DelayInput) (d Delay, name string, fault
 	return d, name, faults
 }
 
-func askStrategy(s Strategy, in DelayInput) (d Delay, name string, err error) {
+func askStrategy(s Strategy, in *DelayInput) (d Delay, name string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &panicError{v}
 		}
 	}()
 	name = s.Name()
-	return s.Delay(in), name, nil
+	return s.Delay(*in), name, nil
 }
 
 // learn tells the policy's learners how an attempt ended.

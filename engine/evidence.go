@@ -44,17 +44,14 @@ func (p *Policy) Classify(e Evidence) (class Class, rule string, err error) {
 	}
 	record := in.Failure
 	var j judgement
-	var faults []fault
 	if e.Cause == CauseResult && r.spec.ClassifyResult != nil {
-		j, faults = r.judgeResult(&in, record)
+		r.judgeResult(&in, record, &j)
 	}
 	if j.class == NoClass && (e.Cause != CauseResult || e.Failed) {
-		var more []fault
-		j, more = r.judgeError(&in, record)
-		faults = append(faults, more...)
+		r.judgeError(&in, record, &j)
 	}
 	var all []error
-	for _, f := range faults {
+	for _, f := range j.faults {
 		all = append(all, f.err)
 	}
 	return j.class, j.rule, errors.Join(all...)

@@ -148,10 +148,11 @@ func failureAt(err error, x Extractor, now time.Time, depth int) *Failure {
 	return &f
 }
 
-// begin makes f the record of an error, whose fields are computed from src when they are
-// asked for. Records of inner calls, and those that errors bring, are complete at once.
+// begin makes f, which is zero, the record of an error, whose fields are computed from
+// src when they are asked for. Records of inner calls, and those that errors bring, are
+// complete at once.
 func (f *Failure) begin(src *source, err error, x Extractor, now time.Time, depth int) {
-	*f = Failure{Kind: UnknownKind, Phase: PhaseUnknown, Err: err}
+	f.Kind, f.Phase, f.Err = UnknownKind, PhaseUnknown, err
 	if err == nil {
 		return
 	}
@@ -249,7 +250,7 @@ func ResultOf(v any) *Failure {
 
 // beginResult is begin for a result.
 func (f *Failure) beginResult(src *source, v any, x ResultExtractor, now time.Time) {
-	*f = Failure{Kind: UnknownKind, Phase: PhaseUnknown}
+	f.Kind, f.Phase = UnknownKind, PhaseUnknown
 	if v == nil {
 		return
 	}

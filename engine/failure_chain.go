@@ -26,7 +26,10 @@ func (c chain) recognise() {
 // whether it goes on into what the error of an inner call wraps.
 func walk(err error, through bool, c chain) chain {
 	if !wraps(err) {
-		return append(c, link{err: err, parent: -1, leaf: true})
+		c = append(c, link{})
+		last := &c[len(c)-1]
+		last.err, last.parent, last.leaf = err, -1, true
+		return c
 	}
 	var room [8]wrapped
 	todo := append(room[:0], wrapped{err, -1})
@@ -207,8 +210,8 @@ const connClosed = "conn closed"
 
 // innerCall returns the error of an inner call of this library, if there is one.
 func (c chain) innerCall() (*Error, bool) {
-	for _, l := range c {
-		if e, ok := l.err.(*Error); ok && e != nil {
+	for i := range c { // without copying links
+		if e, ok := c[i].err.(*Error); ok && e != nil {
 			return e, true
 		}
 	}
@@ -250,8 +253,8 @@ func (c chain) typeName() string {
 }
 
 func (c chain) status() int {
-	for _, l := range c {
-		if status := statusOf(l.err); status != 0 {
+	for i := range c {
+		if status := statusOf(c[i].err); status != 0 {
 			return status
 		}
 	}

@@ -63,7 +63,7 @@ func runOnce[T any](c *call, fn func(context.Context) (T, error)) (v T) {
 	if c.policy.spec.Mode == Shadow {
 		c.judgeInShadow(v, err)
 	} else {
-		c.endOnce(judgement{}, err, "the policy is off")
+		c.endOnce(&judgement{}, err, "the policy is off")
 	}
 	return v
 }
@@ -71,26 +71,25 @@ func runOnce[T any](c *call, fn func(context.Context) (T, error)) (v T) {
 // judgeInShadow classifies what the attempt came to, and acts on nothing.
 func (c *call) judgeInShadow(value any, err error) {
 	var j judgement
-	var faults []fault
 	spec := &c.policy.spec
 	switch {
 	case err != nil:
 		r := c.newRecord()
 		r.failure.begin(&r.source, err, spec.Attributes, c.now, maxInner)
-		j, faults = c.policy.judgeError(&r.input, &r.failure)
+		c.policy.judgeError(&r.input, &r.failure, &j)
 	case spec.ClassifyResult != nil && !c.policy.silent(value):
 		r := c.newRecord()
 		r.failure.beginResult(&r.source, value, spec.ResultAttributes, c.now)
-		j, faults = c.policy.judgeResult(&r.input, &r.failure)
+		c.policy.judgeResult(&r.input, &r.failure, &j)
 	}
-	c.reportAll(faults)
+	c.reportAll(j.faults)
 	c.reportAll(c.policy.learn(c.now, j.class == NoClass))
 	if j.class == NoClass {
-		c.endOnce(j, err, "")
+		c.endOnce(&j, err, "")
 		return
 	}
-	c.session.fail(j, causeOf(err), err)
-	c.endOnce(j, err, "in shadow: the policy would "+c.session.wouldDo(&c.record.input, j, c.now, c.random()))
+	c.session.fail(&j, causeOf(err), err)
+	c.endOnce(&j, err, "in shadow: the policy would "+c.session.wouldDo(&c.record.input, &j, c.now, c.random()))
 }
 
 func causeOf(err error) Cause {
@@ -101,7 +100,7 @@ func causeOf(err error) Cause {
 }
 
 // endOnce tells of the only attempt, and ends the call: only an error is a failure.
-func (c *call) endOnce(j judgement, err error, note string) {
+func (c *call) endOnce(j *judgement, err error, note string) {
 	reason := Success
 	if err != nil {
 		c.session.last.err, c.session.last.cause, c.note = err, CauseError, note

@@ -46,8 +46,6 @@ type decision struct {
 	faults   []fault // contained on the way, in order
 }
 
-func stop(reason StopReason) decision { return decision{reason: reason} }
-
 // tell sets what rules may know of the call at now. The rest of in is theirs, or set by
 // those who classify and select.
 func (s *session) tell(in *Input, now time.Time) {
@@ -57,7 +55,7 @@ func (s *session) tell(in *Input, now time.Time) {
 }
 
 // fail notes a classified failure.
-func (s *session) fail(j judgement, cause Cause, err error) {
+func (s *session) fail(j *judgement, cause Cause, err error) {
 	s.failures[j.class]++
 	s.last = failureNote{class: j.class, rule: j.rule, cause: cause, err: err}
 }
@@ -65,57 +63,65 @@ func (s *session) fail(j judgement, cause Cause, err error) {
 // respond decides what follows from the failure that fail has just noted: the first
 // of the conditions that holds. What comes before them, the end of the caller's
 // context and an abort, is the caller's to look at.
-func (s *session) respond(in *Input, j judgement, now time.Time, u float64) decision {
-	if reason := s.capped(j); reason != NotStopped {
-		return stop(reason)
+func (s *session) respond(d *decision, in *Input, j *judgement, now time.Time, u float64) {
+	if d.reason = s.forbidden(j); d.reason != NotStopped {
+		return
 	}
-	if s.notIdempotent {
-		if j.record.Need(ReadWhat); j.record.Phase != NotSent {
-			return stop(ReasonNotIdempotent)
-		}
-	}
-	if s.notReplayable {
-		return stop(ReasonNotReplayable)
-	}
-	if s.attempts >= s.policy.spec.MaxAttempts {
-		return stop(MaxAttemptsGlobal)
-	}
-	d := s.wait(in, j, now, u)
-	if d.reason != NotStopped {
-		return d
+	if s.wait(d, in, j, now, u); d.reason != NotStopped {
+		return
 	}
 	if s.late(now, d.sleep) {
 		d.note = fmt.Sprintf("a sleep of %v does not fit into the %v that remain", d.sleep, max(s.deadline.Sub(now), 0))
-		return d.stop(DeadlineExceeded)
+		d.stop(DeadlineExceeded)
+		return
 	}
 	if !s.breakerHolds() {
-		return d.stop(CircuitOpen)
+		d.stop(CircuitOpen)
+		return
 	}
 	if b := s.policy.spec.Budget; b != nil && !b.take(now) {
 		d.note = b.describe()
-		return d.stop(BudgetExhausted)
+		d.stop(BudgetExhausted)
 	}
-	return d
+}
+
+// forbidden says what keeps the call from being tried again, whenever that would be.
+func (s *session) forbidden(j *judgement) StopReason {
+	if reason := s.capped(j); reason != NotStopped {
+		return reason
+	}
+	if s.notIdempotent {
+		if j.record.Need(ReadWhat); j.record.Phase != NotSent {
+			return ReasonNotIdempotent
+		}
+	}
+	if s.notReplayable {
+		return ReasonNotReplayable
+	}
+	if s.attempts >= s.policy.spec.MaxAttempts {
+		return MaxAttemptsGlobal
+	}
+	return NotStopped
 }
 
 // wouldDo says in words how the policy would respond to the first failure of a call, but
 // for deadline, breaker and budget, which are not asked.
-func (s *session) wouldDo(in *Input, j judgement, now time.Time, u float64) string {
+func (s *session) wouldDo(in *Input, j *judgement, now time.Time, u float64) string {
 	if reason := s.capped(j); reason != NotStopped {
 		return "stop with " + reason.String()
 	}
 	if s.attempts >= s.policy.spec.MaxAttempts {
 		return "stop with " + MaxAttemptsGlobal.String()
 	}
-	d := s.wait(in, j, now, u)
-	if d.reason != NotStopped {
+	var d decision
+	if s.wait(&d, in, j, now, u); d.reason != NotStopped {
 		return "stop with " + d.reason.String()
 	}
 	return fmt.Sprintf("retry in %v, says %s", round(d.sleep), d.strategy)
 }
 
 // capped applies what the class alone decides.
-func (s *session) capped(j judgement) StopReason {
+func (s *session) capped(j *judgement) StopReason {
 	n := int(s.failures[j.class])
 	switch limit := s.policy.caps[j.class]; {
 	case limit > 0 && n >= limit:
@@ -129,18 +135,19 @@ func (s *session) capped(j judgement) StopReason {
 }
 
 // wait looks a strategy up and asks it.
-func (s *session) wait(in *Input, j judgement, now time.Time, u float64) decision {
+func (s *session) wait(d *decision, in *Input, j *judgement, now time.Time, u float64) {
 	in.Failure = j.record
 	in.Class, in.ClassAttempt = j.class, int(s.failures[j.class])
 	in.RetryAfter, in.HasRetryAfter = j.hint, j.hasHint
 
 	chosen, faults := s.policy.choose(in, j.class)
-	d := decision{selector: chosen.selector, hint: j.hint, hasHint: j.hasHint, faults: faults}
+	d.selector, d.faults = chosen.selector, faults
+	d.hint, d.hasHint = j.hint, j.hasHint
 	if chosen.strategy == nil {
 		d.reason = NoStrategy
-		return d
+		return
 	}
-	delay, name, wrong := s.policy.delay(chosen.strategy, DelayInput{
+	delay, name, wrong := s.policy.delay(chosen.strategy, &DelayInput{
 		Attempt:   s.attempts,
 		Prev:      s.prev,
 		HasPrev:   s.hasPrev,
@@ -153,7 +160,6 @@ func (s *session) wait(in *Input, j judgement, now time.Time, u float64) decisio
 	})
 	d.strategy, d.faults = name, append(d.faults, wrong...)
 	d.reason, d.sleep, d.note = delay.Stop, delay.Sleep, delay.Note
-	return d
 }
 
 // late reports whether the deadline has passed, or a sleep from now cannot end
@@ -172,10 +178,7 @@ func (s *session) breakerHolds() bool {
 func (s *session) slept(d time.Duration) { s.prev, s.hasPrev = d, true }
 
 // stop turns a decision to retry into one to stop.
-func (d decision) stop(reason StopReason) decision {
-	d.reason, d.sleep = reason, 0
-	return d
-}
+func (d *decision) stop(reason StopReason) { d.reason, d.sleep = reason, 0 }
 
 // verdictOf says what a call that ended for this reason tells the breaker.
 func verdictOf(reason StopReason) verdict {
