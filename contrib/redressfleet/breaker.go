@@ -18,7 +18,7 @@ type quorum struct {
 	mu       sync.Mutex // guards all below; never held when a breaker is asked, which asks q while it is locked
 	breakers governed[engine.Breaker]
 
-	suspicion time.Time // own failures last reached a threshold; zero for not
+	suspicion time.Time // own failures last reached a threshold, or a probe of its own failed; zero for not
 	wants     bool      // a call asked to be the probe since the last exchange
 	result    Result    // of the probe, until the store has it
 	heard     time.Time // the store last answered
@@ -75,19 +75,25 @@ func (q *quorum) Probe(now time.Time) bool {
 func (q *quorum) Moved(from, to engine.State, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if from != engine.HalfOpen || !q.open {
+	if from != engine.HalfOpen {
 		return
 	}
-	if !now.Before(q.lease) {
+	won := to == engine.Closed
+	switch {
+	case won:
+		q.suspicion = time.Time{}
+	case !q.open: // the probe of its own circuit says what it would have the fleet do
+		q.suspicion = now
+	}
+	switch {
+	case !q.open:
+	case !now.Before(q.lease):
 		q.gen = noGen // not for this instance to decide: the store's word is taken again
-		q.wake()
-		return
+	case won:
+		q.result, q.lease = Won, time.Time{}
+	default:
+		q.result, q.lease = Lost, time.Time{}
 	}
-	q.result = Lost
-	if to == engine.Closed {
-		q.result, q.suspicion = Won, time.Time{}
-	}
-	q.lease = time.Time{}
 	q.wake()
 }
 
@@ -109,12 +115,13 @@ func (q *quorum) ask(now time.Time) (ask BreakerAsk, ok bool) {
 	if len(breakers) == 0 {
 		return BreakerAsk{}, false
 	}
-	spec := breakers[0].Spec()
+	spec, refuses := breakers[0].Spec(), breakers[0].RetryIn(now) > 0
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	ask = BreakerAsk{
 		Name: q.name, Epoch: q.epoch, Gen: q.gen, Probe: q.wants, Result: q.result,
-		Suspect:  !q.suspicion.IsZero() && now.Sub(q.suspicion) < spec.Window,
+		// What it has opened by itself it would have the fleet open.
+		Suspect:  !q.open && refuses || !q.suspicion.IsZero() && now.Sub(q.suspicion) < spec.Window,
 		Recovery: spec.RecoveryTimeout, Lease: spec.ProbeTimeout, Window: spec.Window,
 	}
 	q.wants = false

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -48,6 +49,7 @@ scope: fleet
 failure_threshold: 3
 window: 10s
 recovery_timeout: 1s
+probe_timeout: 3s
 ---
 apiVersion: redress/v1
 kind: Policy
@@ -68,15 +70,16 @@ circuit_breaker: shared
 // A report is a line that an instance writes: what happened at which time.
 type report struct {
 	At   time.Time
-	What string // "retry", "slow", "lost" or the state of its breaker, when that changes
+	What string // "retry", "slow", "lost", "hangs", or the state of its breaker, when that changes
 }
 
 // child is the main function of an instance. It reads orders from stdin, one a line, and
-// ends with it.
+// ends with it: "fail" and "work" say what becomes of its calls, "hang" that the next one
+// never returns.
 func child() {
 	reports := json.NewEncoder(os.Stdout)
 	client := redis.NewClient(&redis.Options{Addr: os.Getenv(childVariable), Protocol: 2, DisableIdentity: true, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true})
-	fleet, err := Join(NewRedis(client, "test"), Options{Interval: realBeat, Timeout: realBeat})
+	fleet, err := Join(NewRedis(client, "test"), Options{Instance: strconv.Itoa(os.Getpid()), Interval: realBeat, Timeout: realBeat})
 	if err != nil {
 		panic(err)
 	}
@@ -93,7 +96,7 @@ func child() {
 	}()
 	spender, caller := set.MustPolicy("spender"), set.MustPolicy("caller")
 	broken := errors.New("broken")
-	state, fails := caller.Breaker().State().String(), false
+	state, does := caller.Breaker().State().String(), ""
 	_ = reports.Encode(report{time.Now(), state})
 	tick := time.NewTicker(20 * time.Millisecond)
 	for {
@@ -102,7 +105,7 @@ func child() {
 			if !ok {
 				return
 			}
-			fails = order == "fail"
+			does = order
 			continue
 		case <-tick.C:
 		}
@@ -118,8 +121,12 @@ func child() {
 			return broken
 		})
 		_ = redress.Do(context.Background(), caller, func(context.Context) error {
-			if fails {
+			switch does {
+			case "fail":
 				return broken
+			case "hang":
+				_ = reports.Encode(report{time.Now(), "hangs"})
+				select {}
 			}
 			return nil
 		})
@@ -144,10 +151,12 @@ type process struct {
 	read chan struct{}
 
 	mu      sync.Mutex
-	retries ledger // guarded by mu
-	state   string // guarded by mu
-	slow    int    // guarded by mu
-	lost    int    // guarded by mu
+	retries ledger   // guarded by mu
+	state   string   // guarded by mu
+	states  []report // guarded by mu; since it began
+	hangs   bool     // guarded by mu
+	slow    int      // guarded by mu
+	lost    int      // guarded by mu
 }
 
 func spawn(t *testing.T, address string) *process {
@@ -191,8 +200,11 @@ func (p *process) note(line []byte) {
 		p.slow++
 	case "lost":
 		p.lost++
+	case "hangs":
+		p.hangs = true
 	default:
 		p.state = r.What
+		p.states = append(p.states, r)
 	}
 }
 
@@ -216,6 +228,24 @@ func (p *process) seen() (retries ledger, state string, slow int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.retries), p.state, p.slow
+}
+
+// became returns when the process first came into a state after a time; zero if it did not.
+func (p *process) became(state string, after time.Time) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.states {
+		if r.What == state && r.At.After(after) {
+			return r.At
+		}
+	}
+	return time.Time{}
+}
+
+func (p *process) hanging() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.hangs
 }
 
 type processes []*process
@@ -382,4 +412,85 @@ func TestRealProcessesOpenTheBreakerByQuorumAndCloseItByOneProbe(t *testing.T) {
 	if !processes(all[1:]).are("closed") {
 		t.Error("it opened for others without a store")
 	}
+}
+
+// breakerInStore is what the store has about the breaker of these tests.
+func breakerInStore(t *testing.T, client *redis.Client) map[string]string {
+	t.Helper()
+	fields, err := client.HGetAll(context.Background(), "test:1:{breaker:shared}").Result()
+	if err != nil {
+		t.Error(err)
+	}
+	return fields
+}
+
+func TestRealProcessesPassTheProbeOnWhenItsHolderIsKilled(t *testing.T) {
+	address := proof.FreeAddress(t)
+	privateRedis(t, address)
+	client := redis.NewClient(&redis.Options{Addr: address, Protocol: 2, DisableIdentity: true})
+	defer client.Close()
+	var all processes
+	for range 3 {
+		all = append(all, spawn(t, address))
+	}
+	eventually(t, "all are there", func() bool { return all.are("closed") })
+	pass(10 * realBeat)
+	all.order("fail")
+	eventually(t, "a quorum opens it for all", func() bool { return all.are("open") })
+	all.order("hang") // whose call passes is the probe, and never tells
+	holder := -1
+	eventually(t, "one probes", func() bool {
+		holder = slices.IndexFunc(all, (*process).hanging)
+		return holder >= 0
+	})
+	lease := breakerInStore(t, client)
+	ends, err := strconv.ParseInt(lease["holder_until"], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all[holder].kill()
+	killed := time.Now()
+	others := slices.Delete(slices.Clone(all), holder, holder+1)
+	if slices.ContainsFunc(others, (*process).hanging) && !all.disturbed() {
+		t.Error("two probed at once")
+	}
+	others.order("work")
+	eventually(t, "another probe closes it for all that are left", func() bool { return others.are("closed") })
+	if lease["holder"] != strconv.Itoa(all[holder].cmd.Process.Pid) || all.disturbed() {
+		t.Logf("the lease was that of %s", lease["holder"])
+		return // on a machine that has much else to do it may have gone on already
+	}
+	for _, p := range others {
+		if at := p.became("closed", killed); at.UnixMilli() < ends {
+			t.Errorf("closed %dms before the lease of the dead was over", ends-at.UnixMilli())
+		}
+	}
+}
+
+func TestRealProcessesKeepABreakerOpenWhenRedisIsFlushed(t *testing.T) {
+	address := proof.FreeAddress(t)
+	privateRedis(t, address)
+	client := redis.NewClient(&redis.Options{Addr: address, Protocol: 2, DisableIdentity: true})
+	defer client.Close()
+	var all processes
+	for range 3 {
+		all = append(all, spawn(t, address))
+	}
+	eventually(t, "all are there", func() bool { return all.are("closed") })
+	pass(10 * realBeat)
+	all.order("fail")
+	eventually(t, "a quorum opens it for all", func() bool { return all.are("open") })
+	if err := client.FlushAll(context.Background()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	flushed := time.Now()
+	eventually(t, "it is voted for again", func() bool { return breakerInStore(t, client)["open"] == "1" })
+	pass(2 * time.Second) // two recovery times, in which every probe fails
+	for _, p := range all {
+		if at := p.became("closed", flushed); !at.IsZero() {
+			t.Errorf("closed %v after the store was flushed, and nothing has succeeded", at.Sub(flushed))
+		}
+	}
+	all.order("work")
+	eventually(t, "a probe closes it for all", func() bool { return all.are("closed") })
 }
