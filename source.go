@@ -94,8 +94,8 @@ func (s fsSource) Read(context.Context) (Snapshot, error) {
 	return snapshot, nil
 }
 
-// BundleFile is a bundle that stands in a file, which redress-lint build writes. The other
-// sources can hold one, too: a file that begins like a bundle is one, and stands alone.
+// BundleFile is a bundle that stands in a file, which redress-lint build writes. Sources
+// that have files of any name can hold one, too: what begins like a bundle is one.
 func BundleFile(path string) Source { return bundleFile(path) }
 
 type bundleFile string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/redress-policy/redress"
 	"github.com/redress-policy/redress/contrib/redressnatskv"
 	"github.com/redress-policy/redress/internal/leak"
 	"github.com/redress-policy/redress/internal/proof"
@@ -138,6 +140,22 @@ func TestWhatIsPutIsSeenAtOnce(t *testing.T) {
 		t.Errorf("%d attempts, want 2 as before", got)
 	}
 	set.Edit(5)
+}
+
+func TestABucketMayHoldABundle(t *testing.T) {
+	js, name := shared(t)
+	data, err := os.ReadFile("../../examples/bundle/policies.rbundle")
+	if err != nil {
+		t.Fatal(err)
+	}
+	newBucket(t, js, name)("policies.rbundle", string(data))
+	set, err := redress.Watch(t.Context(), redressnatskv.Bucket(js, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(set.Names(), " "); got != "shop-orders" {
+		t.Errorf("policies %s", got)
+	}
 }
 
 func TestAServerThatIsKilledTakesNoPolicyAway(t *testing.T) {

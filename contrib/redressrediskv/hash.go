@@ -14,7 +14,7 @@ import (
 )
 
 // Hash is the files in the hash at key: every field whose name ends in .yaml or .yml is
-// one, as YAML. The fields version and by, if they are there, are what a [redress.Status]
+// one, and one whose name ends in .rbundle, which stands alone, is a bundle. The fields version and by, if they are there, are what a [redress.Status]
 // tells of them. Any other field is an error, and so is a key that is not there: a server
 // that was flushed takes no policy away. A layer that is empty for now keeps its version.
 //
@@ -47,10 +47,10 @@ func (h hash) Read(ctx context.Context) (redress.Snapshot, error) {
 			snapshot.Version = text
 		case name == "by":
 			snapshot.By = text
-		case ext == ".yaml" || ext == ".yml":
+		case ext == ".yaml" || ext == ".yml" || ext == ".rbundle":
 			snapshot.Files = append(snapshot.Files, redress.File{Name: name, Text: []byte(text)})
 		default:
-			return redress.Snapshot{}, fmt.Errorf("field %q of %q is neither a file, whose name ends in .yaml or .yml, nor version, nor by", name, h.key)
+			return redress.Snapshot{}, fmt.Errorf("field %q of %q is neither a file, whose name ends in .yaml, .yml or .rbundle, nor version, nor by", name, h.key)
 		}
 	}
 	slices.SortFunc(snapshot.Files, func(a, b redress.File) int { return strings.Compare(a.Name, b.Name) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -112,6 +113,22 @@ func TestWhatIsPublishedIsSeenAtOnce(t *testing.T) {
 	}
 	if got := strings.Join(set.Names(), " "); got != "p q" {
 		t.Errorf("policies %s", got)
+	}
+}
+
+func TestAHashMayHoldABundle(t *testing.T) {
+	c, key := shared(t)
+	data, err := os.ReadFile("../../examples/bundle/policies.rbundle")
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(t, c, []any{"HSET", key, "policies.rbundle", data, "by", "ann"})
+	set, err := redress.Watch(t.Context(), redressrediskv.Hash(c, key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(set.Names(), " "); got != "shop-orders" || set.Status().By != "ann" {
+		t.Errorf("policies %s, status %+v", got, set.Status())
 	}
 }
 
