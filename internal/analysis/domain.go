@@ -93,6 +93,7 @@ type space struct {
 	atoms   map[string]*condition // by key, those of the conditions; nil until it is lowered
 	texts   map[string]madeText   // strings that were looked for already
 	spent   int                   // on them, in runes
+	idle    *run                  // to search with; nil without
 	implied map[[2]int]bool       // whether one exists implies another, by dimension
 }
 
@@ -101,24 +102,26 @@ const maxFinite = 1024
 
 // newSpace divides what the conditions read into cases.
 func newSpace(scope Scope, conditions []*interp.Node) *space {
-	s := &space{scope: scope, index: map[string]int{}, atoms: map[string]*condition{}}
+	s := &space{scope: scope, index: map[string]int{}, atoms: make(map[string]*condition, 2*len(conditions))}
 	uses := map[string]*usage{}
 	var order []string
-	for _, c := range conditions {
-		for _, atom := range atomsOf(c) {
-			if _, known := s.atoms[atom.Key]; known {
-				continue
+	note := func(atom *interp.Node) {
+		if _, known := s.atoms[atom.Key]; known {
+			return
+		}
+		s.atoms[atom.Key] = nil
+		for _, base := range basesOf(atom) {
+			if uses[base] == nil {
+				uses[base] = &usage{}
+				order = append(order, base)
 			}
-			s.atoms[atom.Key] = nil
-			for _, base := range basesOf(atom) {
-				if uses[base] == nil {
-					uses[base] = &usage{}
-					order = append(order, base)
-				}
-				uses[base].note(atom)
-			}
+			uses[base].note(atom)
 		}
 	}
+	for _, c := range conditions {
+		eachAtom(c, note)
+	}
+	s.dims = make([]dimension, 0, len(order))
 	for _, base := range order {
 		if cases := s.cases(base, uses[base]); len(cases) > 0 {
 			s.index[base] = len(s.dims)
@@ -143,21 +146,18 @@ func (u *usage) note(atom *interp.Node) {
 	u.computed = u.computed || !isComparison(atom) && atom.Op != interp.OpHas
 }
 
-// atomsOf returns the parts of a condition that are no logic of other conditions.
-func atomsOf(n *interp.Node) []*interp.Node {
+// eachAtom calls f for the parts of a condition that are no logic of other conditions.
+func eachAtom(n *interp.Node, f func(*interp.Node)) {
 	switch {
 	case n.Op == interp.OpVar && n.Type == "bool":
-		return atomsOf(n.Args[0])
+		eachAtom(n.Args[0], f)
 	case isLogic(n):
-		var all []*interp.Node
 		for _, arg := range n.Args {
-			all = append(all, atomsOf(arg)...)
+			eachAtom(arg, f)
 		}
-		return all
-	case n.Op == interp.OpLiteral:
-		return nil
+	case n.Op != interp.OpLiteral:
+		f(n)
 	}
-	return []*interp.Node{n}
 }
 
 func isLogic(n *interp.Node) bool {
@@ -174,7 +174,7 @@ func isLogic(n *interp.Node) bool {
 }
 
 // basesOf returns the fields that an atom reads, each once.
-func basesOf(n *interp.Node) []string { return appendBases(nil, n) }
+func basesOf(n *interp.Node) []string { return appendBases(make([]string, 0, 1), n) }
 
 func appendBases(bases []string, n *interp.Node) []string {
 	base, reads := entryOf(n)
@@ -248,17 +248,18 @@ func words(names []string) []caseOf {
 	return cases
 }
 
-// texts are the cases of a string: every literal, and all others.
+// texts are the cases of a string: every literal, and last all others.
 func texts(literals []any, emptyIsNone bool) []caseOf {
-	list := []string{""}
+	list := []any{""}
 	for _, l := range literals {
-		if text, ok := l.(string); ok {
-			list = append(list, text)
+		if _, ok := l.(string); ok {
+			list = append(list, l)
 		}
 	}
-	slices.Sort(list)
-	var cases []caseOf
-	for _, text := range slices.Compact(list) {
+	slices.SortFunc(list, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
+	list = slices.Compact(list)
+	cases := make([]caseOf, 0, len(list)+2)
+	for _, text := range list {
 		cases = append(cases, caseOf{reading: reading{text != "" || !emptyIsNone, text}})
 	}
 	return append(cases, caseOf{reading: reading{true, other{}}})

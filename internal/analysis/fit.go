@@ -8,9 +8,9 @@ type fit struct {
 	cases []bool
 }
 
-// apart reports whether a field has no case in which both rules may hold. Most pairs of
-// rules are so, and then need no search.
-func (l *List) apart(i, j int) bool {
+// Apart reports whether a field has no case in which both rules may hold. Most pairs of
+// rules are so, and nothing more need be asked of them.
+func (l *List) Apart(i, j int) bool {
 	for _, a := range l.fitsOf(i) {
 		for _, b := range l.fitsOf(j) {
 			if a.dim == b.dim && !meet(a.cases, b.cases) {
@@ -50,6 +50,3 @@ func (l *List) fitsOf(i int) []fit {
 	}
 	return l.fits[i]
 }
-
-// impossible is a condition that nothing fulfils.
-var impossible = condition{op: constOp, all: isFalse}

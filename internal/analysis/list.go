@@ -51,6 +51,13 @@ func (a Answer) Never() bool { return a.Known && !a.Possible }
 // Never reports whether it is proven that there is no such failure, without making one.
 func (q Question) Never() bool { return q.list.space.never(q.goal) }
 
+// Found reports whether the search comes upon such a failure. If conditions have parts that
+// are not understood, it may be one that cannot be.
+func (q Question) Found() bool {
+	found, _ := q.list.space.search(q.goal)
+	return found
+}
+
 // Witness makes such a failure and shows it to the real rules; nil if none could be made.
 func (q Question) Witness() *Witness { return q.Answer().Witness }
 
@@ -106,10 +113,7 @@ func (l *List) Part(i int, part *interp.Node, value bool) Question {
 
 // Within asks for a failure on which rules i and j hold.
 func (l *List) Within(i, j int) Question {
-	both := &impossible
-	if !l.apart(i, j) {
-		both = &condition{op: andOp, args: []*condition{l.conds[i], l.conds[j]}}
-	}
+	both := &condition{op: andOp, args: []*condition{l.conds[i], l.conds[j]}}
 	return Question{l, goal{want: both, bits: isTrue}, func(w *Witness) bool { return l.test(i, w) == isTrue && l.test(j, w) == isTrue }}
 }
 

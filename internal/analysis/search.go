@@ -150,12 +150,13 @@ func (s *space) lower(n *interp.Node) *condition {
 }
 
 func truthOf(v any) outcome {
-	switch v {
-	case true:
-		return isTrue
-	case false:
+	switch v := v.(type) {
+	case bool:
+		if v {
+			return isTrue
+		}
 		return isFalse
-	case errs{}:
+	case errs:
 		return isError
 	}
 	return 0
@@ -187,9 +188,9 @@ func (s *space) newAtom(n *interp.Node) *condition {
 	}
 	at := s.index[bases[0]]
 	c := &condition{op: atomOp, dim: at, pred: -1, table: make([]outcome, len(s.dims[at].cases))}
+	answer := answering(n)
 	for i, one := range s.dims[at].cases {
-		v := eval(n, func(string) (reading, bool) { return one.reading, true })
-		switch o := truthOf(v); {
+		switch o := truthOf(answer(one.reading)); {
 		case o != 0:
 			c.table[i], c.all = o, c.all|o
 		case one.value == (other{}) && !mayErr(n):
@@ -201,6 +202,25 @@ func (s *space) newAtom(n *interp.Node) *condition {
 	}
 	s.register(c)
 	return c
+}
+
+// answering prepares to evaluate an atom for each reading of the field that it reads. The
+// literals with which a field is compared are evaluated once.
+func answering(n *interp.Node) func(reading) any {
+	if isComparison(n) && len(n.Args) == 2 && !isEntryTest(n) {
+		unread := func(string) (reading, bool) { return reading{}, false }
+		switch a, b := plain(n.Args[0]), plain(n.Args[1]); {
+		case a.Op == interp.OpField:
+			with := eval(b, unread)
+			return func(r reading) any { return apply(n.Name, []any{r.value, with}) }
+		case b.Op == interp.OpField:
+			with := eval(a, unread)
+			return func(r reading) any { return apply(n.Name, []any{with, r.value}) }
+		}
+	}
+	return func(r reading) any {
+		return eval(n, func(string) (reading, bool) { return r, true })
+	}
 }
 
 // register notes the table of an atom, by which cases are told apart.
@@ -229,7 +249,7 @@ func (s *space) divided(n *interp.Node, base string) bool {
 	if _, own := s.atoms[n.Key]; !own {
 		return false
 	}
-	isText := slices.ContainsFunc(cases, func(c caseOf) bool { return c.value == (other{}) })
+	isText := cases[len(cases)-1].value == (other{})
 	return isText && !computes(n) || isComparison(n) || n.Op == interp.OpHas || n.Op == interp.OpField || isEntryTest(n)
 }
 
@@ -352,7 +372,12 @@ const maxShown = 64
 // can be made. exhausted is false if the search gave up before it found anything, so that
 // nothing is known.
 func (s *space) search(g goal) (found, exhausted bool) {
-	r := &run{space: s, goal: g, assigned: slices.Repeat([]int{-1}, len(s.dims))}
+	r := s.idle
+	if s.idle = nil; r == nil {
+		r = &run{space: s}
+	}
+	defer func() { s.idle = r }()
+	r.begin(g)
 	if g.want.eval(r.assigned)&g.bits == 0 {
 		return false, true
 	}
@@ -361,19 +386,28 @@ func (s *space) search(g goal) (found, exhausted bool) {
 	return r.found > 0, r.found > 0 || r.steps <= maxSteps
 }
 
+// A run is one search. Its memory serves the next.
 type run struct {
 	*space
 	goal
-	assigned []int
+	assigned []int // a case to each dimension, -1 without
 	order    []int
 	excepted []*condition // a stack: of those of except what is not decided yet
 	steps    int
 	found    int
 }
 
+func (r *run) begin(g goal) {
+	r.goal, r.steps, r.found = g, 0, 0
+	r.assigned, r.order, r.excepted = r.assigned[:0], r.order[:0], r.excepted[:0]
+	for range r.dims {
+		r.assigned = append(r.assigned, -1)
+	}
+}
+
 // dimensions orders what the goal reads: first what is wanted reads.
 func (r *run) dimensions() []int {
-	order := r.want.dimensions(make([]int, 0, len(r.dims)))
+	order := r.want.dimensions(r.order)
 	for _, c := range r.except {
 		order = c.dimensions(order)
 	}

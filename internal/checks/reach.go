@@ -50,15 +50,17 @@ func (l *list) isOwn(r *interp.Condition) bool { return !r.BuiltIn && r.Pack == 
 func (l *list) reach(i int) {
 	r := &l.Rules[i]
 	at := r.When.Range
-	if l.Holds(i).Never() {
-		if !l.saidOf(at) {
-			l.report(dsl.CodeNeverMatches, at, "mend the condition or remove the rule", "rule %s never matches: no failure makes its condition true", r.ID)
+	if !l.Decides(i).Found() {
+		if l.Holds(i).Never() {
+			if !l.saidOf(at) {
+				l.report(dsl.CodeNeverMatches, at, "mend the condition or remove the rule", "rule %s never matches: no failure makes its condition true", r.ID)
+			}
+			return
 		}
-		return
-	}
-	if l.Decides(i).Never() {
-		l.shadowed(i)
-		return
+		if l.Decides(i).Never() {
+			l.shadowed(i)
+			return
+		}
 	}
 	if l.HoldsNot(i).Never() {
 		l.alwaysTrue(i)
@@ -180,7 +182,7 @@ func (l *list) overlaps() {
 	for j := range l.Rules {
 		for i := range j {
 			a, b := &l.Rules[i], &l.Rules[j]
-			if !l.isOwn(a) || !l.isOwn(b) || outcomeOf(a) == outcomeOf(b) || len(fields[i]) == 0 || !slices.Equal(fields[i], fields[j]) {
+			if !l.isOwn(a) || !l.isOwn(b) || outcomeOf(a) == outcomeOf(b) || len(fields[i]) == 0 || !slices.Equal(fields[i], fields[j]) || l.Apart(i, j) {
 				continue
 			}
 			both := l.Within(i, j).Witness()

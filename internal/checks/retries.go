@@ -140,10 +140,19 @@ func (l *plainFailures) first(status int64) int {
 	first, known := l.decides[status]
 	if !known {
 		l.input.Failure.Status = int(status)
-		first = slices.IndexFunc(l.rules, func(r interp.Condition) bool { holds, _ := r.Test(&l.input); return holds })
+		first = l.ask()
 		l.decides[status] = first
 	}
 	return first
+}
+
+func (l *plainFailures) ask() int {
+	for i := range l.rules {
+		if holds, _ := l.rules[i].Test(&l.input); holds {
+			return i
+		}
+	}
+	return -1
 }
 
 func (p *policy) classFor(status int64) string {
