@@ -234,14 +234,22 @@ type layered []Layer
 func (l layered) Read(ctx context.Context) (Snapshot, error) {
 	all := Snapshot{Whole: true}
 	var versions, from, by []string
-	for i, layer := range l {
+	next := 0 // layers may be layers of layers
+	for _, layer := range l {
 		one, err := layer.Source.Read(ctx)
 		if err != nil {
 			return Snapshot{}, fmt.Errorf("layer %s: %w", layer.Name, err)
 		}
+		first := next
 		for _, f := range one.Files {
-			all.Files = append(all.Files, File{Name: layer.Name + ":" + f.Name, Text: f.Text, layer: i, layerName: layer.Name})
+			made := File{Name: layer.Name + ":" + f.Name, Text: f.Text, layer: first + f.layer, layerName: layer.Name}
+			if f.layerName != "" {
+				made.layerName += ":" + f.layerName
+			}
+			all.Files = append(all.Files, made)
+			next = max(next, made.layer)
 		}
+		next++
 		all.Whole = all.Whole && one.Whole
 		versions = appendSaid(versions, layer.Name, one.Version)
 		from = appendSaid(from, layer.Name, one.From)

@@ -507,6 +507,42 @@ func TestLaterLayersStandOverEarlierOnes(t *testing.T) {
 	want(1, 2)
 }
 
+// TestLayersMayHaveLayers as where a library comes with layers of its own.
+func TestLayersMayHaveLayers(t *testing.T) {
+	fsys := func(texts ...string) redress.Source {
+		return redress.FS("fs", fstest.MapFS{"p.yaml": {Data: []byte(strings.Join(texts, "---\n"))}})
+	}
+	set, err := redress.Watch(t.Context(), redress.Layers(
+		redress.Layer{Name: "library", Source: redress.Layers(
+			redress.Layer{Name: "base", Source: fsys(policyOf("p", 1), policyOf("q", 1), policyOf("r", 1))},
+			redress.Layer{Name: "site", Source: fsys(policyOf("p", 2), policyOf("q", 2))},
+		)},
+		redress.Layer{Name: "own", Source: fsys(policyOf("q", 3))},
+	), redress.Every(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"p": "library:site 2 over library:base 1", "q": "own 3 over library:site 2 over library:base 1", "r": "library:base 1",
+	} {
+		for _, o := range set.Origins(name) {
+			if o.Setting != "retry.max_attempts" {
+				continue
+			}
+			got := o.Layer + " " + o.Value
+			for _, over := range o.Over {
+				got += " over " + over.Layer + " " + over.Value
+			}
+			if got != want {
+				t.Errorf("%s: got %s, want %s", name, got, want)
+			}
+		}
+		if got, want := attempts(t, set.MustPolicy(name)), map[string]int{"p": 2, "q": 3, "r": 1}[name]; got != want {
+			t.Errorf("%s: %d attempts, want %d", name, got, want)
+		}
+	}
+}
+
 // TestOriginsFollowReloads and a reload that is refused changes nothing about them.
 func TestOriginsFollowReloads(t *testing.T) {
 	site := fstest.MapFS{}
