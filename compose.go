@@ -20,32 +20,34 @@ type composed struct {
 	fallback  dsl.Value[string] // in a bundle it stands nowhere
 	warnings  dsl.Diagnostics
 	documents documents
-	until     time.Time           // when an override of it expires; zero if none will
 	origins   map[string][]Origin // by policy; nil for a set without layers
 }
 
-// compose makes a set of documents, or of a bundle.
-func compose(snapshot Snapshot, options interp.Options) (*composed, error) {
+// compose makes a set of documents, or of a bundle. It also returns when an override of
+// it expires, whether or not there is a set now; zero if none will.
+func compose(snapshot Snapshot, options interp.Options) (c *composed, until time.Time, err error) {
 	var sources []*dsl.Source
 	for _, f := range snapshot.Files {
 		if ir.IsBundle(f.Text) {
-			return composeBundle(snapshot, options)
+			c, err := composeBundle(snapshot, options)
+			return c, until, err
 		}
 		source := dsl.NewSource(f.Name, f.Text)
 		source.Layer, source.LayerName = f.layer, f.layerName
 		sources = append(sources, source)
 	}
 	if len(sources) == 0 {
-		return nil, load.ErrNoFiles
+		return nil, until, load.ErrNoFiles
 	}
 	loaded := load.Sources(sources, options)
+	until = nextExpiry(loaded.Set, options.Now)
 	if err := loaded.Diagnostics.Err(); err != nil {
-		return nil, err
+		return nil, until, err
 	}
 	return &composed{
 		policies: loaded.Program.Build(), fallback: loaded.Program.FallbackPolicy(), warnings: loaded.Diagnostics,
-		documents: documentsOf(loaded, options.Now), until: nextExpiry(loaded.Set, options.Now), origins: originsOf(loaded),
-	}, nil
+		documents: documentsOf(loaded, options.Now), origins: originsOf(loaded),
+	}, until, nil
 }
 
 // originsOf says where policies of a set with layers are written.

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/internal/ir"
@@ -121,9 +122,10 @@ func (b bundleFile) Read(context.Context) (Snapshot, error) {
 // last, so that looking often costs little.
 type HTTPSource struct {
 	URL    string
-	Client *http.Client // nil means http.DefaultClient, bounded by the context alone
+	Client *http.Client // nil means http.DefaultClient with a timeout of 30 seconds
 	// Key, if given, must have signed the body: the answer's header Redress-Signature is
-	// the ed25519 signature in standard base64. Without a key, URL must be https.
+	// the ed25519 signature in standard base64. Without a key, URL must be https, and so
+	// must be all that it is redirected to.
 	Key ed25519.PublicKey
 
 	mu   sync.Mutex
@@ -142,11 +144,7 @@ func (s *HTTPSource) Read(ctx context.Context) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	client := s.Client
-	if client == nil {
-		client = http.DefaultClient
-	}
-	answer, err := client.Do(request)
+	answer, err := s.client().Do(request)
 	if err != nil {
 		return Snapshot{}, withoutUser(err)
 	}
@@ -170,6 +168,33 @@ func (s *HTTPSource) Read(ctx context.Context) (Snapshot, error) {
 	s.last = snapshot
 	s.mu.Unlock()
 	return snapshot, nil
+}
+
+// client is the one to use; without a key it follows no redirect to where somebody could
+// change the file on its way.
+func (s *HTTPSource) client() *http.Client {
+	client := *http.DefaultClient
+	if s.Client != nil {
+		client = *s.Client
+	} else {
+		client.Timeout = 30 * time.Second
+	}
+	if len(s.Key) > 0 {
+		return &client
+	}
+	given := client.CheckRedirect
+	client.CheckRedirect = func(next *http.Request, via []*http.Request) error {
+		switch {
+		case next.URL.Scheme != "https":
+			return errors.New("it is redirected to where it is not https, and there is no key to check a signature with")
+		case given != nil:
+			return given(next, via)
+		case len(via) >= 10:
+			return errors.New("it is redirected more than 10 times")
+		}
+		return nil
+	}
+	return &client
 }
 
 func (s *HTTPSource) request(ctx context.Context, etag string) (*http.Request, error) {
@@ -273,12 +298,15 @@ func (l layered) Notify(ctx context.Context, changed func()) error {
 	for i, layer := range l {
 		if n, ok := layer.Source.(Notifier); ok {
 			group.Go(func() {
-				if errs[i] = n.Notify(ctx, changed); errs[i] != nil {
+				if errs[i] = notify(ctx, n, changed); errs[i] != nil {
 					errs[i] = fmt.Errorf("layer %s: %w", layer.Name, errs[i])
 				}
 			})
 		}
 	}
 	group.Wait()
+	if !slices.ContainsFunc(l, func(layer Layer) bool { _, ok := layer.Source.(Notifier); return ok }) {
+		<-ctx.Done() // no layer could tell of changes, so that none has stopped
+	}
 	return errors.Join(errs...)
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
@@ -26,15 +28,17 @@ type LiveSet struct {
 	live     engine.Live
 	turn     chan struct{} // held by who reads the source
 	accepted accepted      // of who has the turn, like refused
-	refused  string        // digest or error that was reported last; "" if the source is good
+	refused  refused       // what was reported last; zero if the source is good
 
 	mu      sync.Mutex
-	status  Status // guarded by mu, like origins
+	status  Status // guarded by mu, like all below
 	origins map[string][]Origin
+	expires time.Time // accepted.until, for who waits for it
 }
 
 // accepted is what the set was made of.
 type accepted struct {
+	snapshot  Snapshot
 	digest    string
 	documents documents
 	until     time.Time // when an override of it expires; zero if none will
@@ -42,6 +46,14 @@ type accepted struct {
 
 // over reports whether an override has expired meanwhile.
 func (a accepted) over(now time.Time) bool { return !a.until.IsZero() && !now.Before(a.until) }
+
+// refused is what the set could not be made of.
+type refused struct {
+	said  string    // see said
+	until time.Time // when an override of it expires, and it may be good; zero if none will
+}
+
+func (r refused) over(now time.Time) bool { return !r.until.IsZero() && !now.Before(r.until) }
 
 // A Status says how a live set and its source are.
 type Status struct {
@@ -147,8 +159,8 @@ func (s *LiveSet) Origins(policy string) []Origin {
 // Reload looks at the source now, and returns why the set is not what the source has:
 // for a signal, or a button. Nil means that it is.
 func (s *LiveSet) Reload(ctx context.Context) error {
-	event, err := s.refresh(ctx)
-	s.tell(ctx, event)
+	events, err := s.refresh(ctx)
+	s.tell(ctx, events)
 	if err != nil {
 		return fmt.Errorf("redress: %w", err)
 	}
@@ -157,7 +169,7 @@ func (s *LiveSet) Reload(ctx context.Context) error {
 
 // follow looks at the source until ctx ends.
 func (s *LiveSet) follow(ctx context.Context, changed <-chan struct{}) {
-	timer := time.NewTimer(s.options.interval)
+	timer := time.NewTimer(s.pause())
 	defer timer.Stop()
 	for {
 		select {
@@ -166,27 +178,31 @@ func (s *LiveSet) follow(ctx context.Context, changed <-chan struct{}) {
 		case <-changed:
 		case <-timer.C:
 		}
-		event, _ := s.refresh(ctx)
-		s.tell(ctx, event)
-		timer.Reset(s.options.interval)
+		events, _ := s.refresh(ctx)
+		s.tell(ctx, events)
+		timer.Reset(s.pause())
 	}
 }
 
-// listen has the source tell of changes. Its panic ends no program.
+// pause is how long to wait for the next regular look, which is no later than the expiry
+// of an override.
+func (s *LiveSet) pause() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if left := time.Until(s.expires); left > 0 {
+		return min(left, s.options.interval)
+	}
+	return s.options.interval
+}
+
+// listen has the source tell of changes.
 func (s *LiveSet) listen(ctx context.Context, source Notifier, changed chan<- struct{}) {
-	err := func() (err error) {
-		defer func() {
-			if v := recover(); v != nil {
-				err = fmt.Errorf("the source panicked: %v", v)
-			}
-		}()
-		return source.Notify(ctx, func() {
-			select {
-			case changed <- struct{}{}:
-			default:
-			}
-		})
-	}()
+	err := notify(ctx, source, func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	})
 	if ctx.Err() != nil {
 		return
 	}
@@ -196,9 +212,28 @@ func (s *LiveSet) listen(ctx context.Context, source Notifier, changed chan<- st
 	s.note(func(status *Status) { status.Notify = err })
 }
 
-// refresh reads the source and takes what it has if that is good. The event is to be
-// told; nil if there is nothing new.
-func (s *LiveSet) refresh(ctx context.Context) (*Event, error) {
+// notify is Notify of a source, whose panic ends no program.
+func notify(ctx context.Context, source Notifier, changed func()) (err error) {
+	defer contain(&err)
+	return source.Notify(ctx, changed)
+}
+
+// read is Read of the source, whose panic ends no program.
+func (s *LiveSet) read(ctx context.Context) (snapshot Snapshot, err error) {
+	defer contain(&err)
+	return s.source.Read(ctx)
+}
+
+// contain makes an error of a panic. It is to be deferred.
+func contain(err *error) {
+	if v := recover(); v != nil {
+		*err = fmt.Errorf("the source panicked: %v", v)
+	}
+}
+
+// refresh reads the source and takes what it has if that is good. The events are to be
+// told; there are none if there is nothing new.
+func (s *LiveSet) refresh(ctx context.Context) (events []*Event, err error) {
 	select {
 	case s.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -211,27 +246,42 @@ func (s *LiveSet) refresh(ctx context.Context) (*Event, error) {
 	}
 	now := time.Now()
 	s.note(func(status *Status) { status.Checked = now })
-	digest := snapshot.digest()
+	if s.accepted.over(now) { // whatever the source has now
+		told, failed := s.take(s.accepted.snapshot, nil, now)
+		if events = append(events, told...); failed != nil {
+			return events, failed
+		}
+	}
+	told, err := s.take(snapshot, err, now)
+	return append(events, told...), err
+}
+
+// take takes what the source had, unless that is nothing new.
+func (s *LiveSet) take(snapshot Snapshot, err error, now time.Time) (told []*Event, _ error) {
+	what := said(snapshot, err)
 	switch {
-	case err == nil && digest == s.accepted.digest && !s.accepted.over(now):
-		s.refused = ""
+	case err != nil:
+		return s.refuse(snapshot, refused{said: what}, err, now)
+	case what == s.accepted.digest && !s.accepted.over(now):
+		s.refused = refused{}
 		s.note(func(status *Status) { status.Err = nil })
 		return nil, nil
-	case err == nil && digest == s.refused:
+	case what == s.refused.said && !s.refused.over(now):
 		return nil, s.Status().Err
-	case err != nil:
-		return s.refuse(snapshot, err.Error(), err, now)
 	}
-	told, err := s.accept(snapshot, digest, now)
+	event, until, err := s.accept(snapshot, what, now)
 	if err != nil {
-		return s.refuse(snapshot, digest, err, now)
+		return s.refuse(snapshot, refused{what, until}, err, now)
+	}
+	if event != nil {
+		told = append(told, event)
 	}
 	return told, nil
 }
 
 // refuse notes that the source has something that the set cannot take.
-func (s *LiveSet) refuse(snapshot Snapshot, what string, err error, now time.Time) (*Event, error) {
-	again := s.refused == what
+func (s *LiveSet) refuse(snapshot Snapshot, what refused, err error, now time.Time) ([]*Event, error) {
+	again := s.refused.said == what.said
 	s.refused = what
 	s.note(func(status *Status) { status.Err = err })
 	if again {
@@ -241,24 +291,25 @@ func (s *LiveSet) refuse(snapshot Snapshot, what string, err error, now time.Tim
 	if len(snapshot.Files) > 0 {
 		told.NewRevision = snapshot.digest()
 	}
-	return &Event{Kind: engine.EventPolicyReloadFailed, Time: now, Revision: s.accepted.digest, Note: "the set stays as it was", Err: err, Reload: told}, err
+	return []*Event{{Kind: engine.EventPolicyReloadFailed, Time: now, Revision: s.accepted.digest, Note: "the set stays as it was", Err: err, Reload: told}}, err
 }
 
-// accept makes the set of the snapshot.
-func (s *LiveSet) accept(snapshot Snapshot, digest string, now time.Time) (*Event, error) {
+// accept makes the set of the snapshot. Of one that cannot be, until is when that may
+// change by itself.
+func (s *LiveSet) accept(snapshot Snapshot, digest string, now time.Time) (event *Event, until time.Time, err error) {
 	options := s.options.load
 	options.Now = now
-	next, err := compose(snapshot, options)
+	next, until, err := compose(snapshot, options)
 	if err != nil {
-		return nil, err
+		return nil, until, err
 	}
 	fallback, err := s.fallback(next)
 	if err != nil {
-		return nil, err
+		return nil, until, err
 	}
 	carried, err := s.live.Reload(next.policies, fallback)
 	if err != nil {
-		return nil, err
+		return nil, until, err
 	}
 	var handles []*Policy
 	for _, name := range s.live.Names() {
@@ -267,20 +318,20 @@ func (s *LiveSet) accept(snapshot Snapshot, digest string, now time.Time) (*Even
 	}
 	s.Set.view.Store(&view{catalog.New(handles), next.warnings, fallback})
 	before := s.accepted
-	s.accepted, s.refused = accepted{digest, next.documents, next.until}, ""
+	s.accepted, s.refused = accepted{snapshot, digest, next.documents, until}, refused{}
 	s.note(func(status *Status) {
 		status.Revision, status.Loaded, status.Err = digest, now, nil
 		status.From, status.Version, status.By = snapshot.From, snapshot.Version, snapshot.By
-		s.origins = next.origins
+		s.origins, s.expires = next.origins, until
 	})
 	if before.digest == "" {
-		return nil, nil // the first load is no reload
+		return nil, until, nil // the first load is no reload
 	}
 	told := &engine.Reload{
 		OldRevision: before.digest, NewRevision: digest, From: snapshot.From, Version: snapshot.Version, By: snapshot.By,
 		FallbackPolicy: fallback, Changes: before.documents.changes(s.accepted.documents), Carried: carried,
 	}
-	return &Event{Kind: engine.EventPolicyReloaded, Time: now, Revision: digest, Note: told.Summary(), Reload: told}, nil
+	return &Event{Kind: engine.EventPolicyReloaded, Time: now, Revision: digest, Note: told.Summary(), Reload: told}, until, nil
 }
 
 // fallback is the policy that the set or the program names for calls whose own is gone.
@@ -308,12 +359,16 @@ func (s *LiveSet) fallback(next *composed) (string, error) {
 	return "", fmt.Errorf("the fallback policy %q of redress.FallbackPolicy is not in the set", given)
 }
 
-// settled reads the source until it has said the same twice, or says nothing new.
+// maxReads is how often a source may say something else before that is an error.
+const maxReads = 50
+
+// settled reads the source until it has said the same twice, or says nothing new. That it
+// cannot be read twice is the same, whatever it says of it.
 func (s *LiveSet) settled(ctx context.Context) (Snapshot, error) {
-	last, err := s.source.Read(ctx)
-	for {
+	last, err := s.read(ctx)
+	for range maxReads {
 		what := said(last, err)
-		if last.Whole || what == s.accepted.digest || what == s.refused || s.accepted.digest == "" && err == nil {
+		if last.Whole || what == s.accepted.digest || what == s.refused.said || s.accepted.digest == "" && err == nil {
 			return last, err
 		}
 		select {
@@ -321,19 +376,27 @@ func (s *LiveSet) settled(ctx context.Context) (Snapshot, error) {
 			return last, err
 		case <-time.After(s.options.settle):
 		}
-		next, failed := s.source.Read(ctx)
-		if said(next, failed) == what {
+		next, failed := s.read(ctx)
+		if err != nil && failed != nil || said(next, failed) == what {
 			return next, failed
 		}
 		last, err = next, failed
 	}
+	return Snapshot{From: last.From}, fmt.Errorf("the source does not settle: in %d reads it never said the same twice", maxReads)
 }
 
+// said tells apart what a source has. Of an error the words count and no numbers: ports
+// and times differ with each failure.
 func said(s Snapshot, err error) string {
-	if err != nil {
-		return err.Error()
+	if err == nil {
+		return s.digest()
 	}
-	return s.digest()
+	return strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, err.Error())
 }
 
 func (s *LiveSet) note(f func(*Status)) {
@@ -342,10 +405,17 @@ func (s *LiveSet) note(f func(*Status)) {
 	f(&s.status)
 }
 
-// tell tells the set's observer, whose panic changes nothing.
-func (s *LiveSet) tell(ctx context.Context, e *Event) {
-	if o := s.options.load.Observer; o != nil && e != nil {
-		defer func() { _ = recover() }()
-		Observers(o).Observe(ctx, *e) // if it wants it
+// tell tells the set's observer.
+func (s *LiveSet) tell(ctx context.Context, events []*Event) {
+	if o := s.options.load.Observer; o != nil {
+		for _, e := range events {
+			tellOf(ctx, o, e)
+		}
 	}
+}
+
+// tellOf tells an observer of one event. Its panic changes nothing.
+func tellOf(ctx context.Context, o Observer, e *Event) {
+	defer func() { _ = recover() }()
+	Observers(o).Observe(ctx, *e) // if it wants it
 }

@@ -11,7 +11,8 @@ import (
 
 // ReadFS reads every .yaml and .yml file below fsys, in path order. Files and folders
 // whose names begin with a dot are passed over; symbolic links to files are followed.
-// A file above MaxFileSize is read no further than needed for Parse to refuse it.
+// A file above MaxFileSize is read no further than needed for Parse to refuse it. A pipe,
+// socket or device by such a name is an error: reading it might never end.
 func ReadFS(fsys fs.FS) ([]*Source, error) {
 	var sources []*Source
 	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -25,10 +26,17 @@ func ReadFS(fsys fs.FS) ([]*Source, error) {
 		case entry.IsDir(), hidden, path.Ext(name) != ".yaml" && path.Ext(name) != ".yml":
 			return nil
 		}
-		if entry.Type()&fs.ModeSymlink != 0 {
-			if info, err := fs.Stat(fsys, name); err == nil && info.IsDir() {
-				return nil
+		kind := entry.Type()
+		if kind&fs.ModeSymlink != 0 {
+			if info, err := fs.Stat(fsys, name); err == nil {
+				kind = info.Mode().Type()
 			}
+		}
+		switch {
+		case kind.IsDir():
+			return nil
+		case kind&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeDevice|fs.ModeCharDevice) != 0:
+			return fmt.Errorf("%s is no regular file", name)
 		}
 		source, err := ReadFile(fsys, name)
 		if err != nil {

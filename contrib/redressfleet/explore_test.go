@@ -630,8 +630,8 @@ func TestEveryStateOfASmallFleetKeepsThePromises(t *testing.T) {
 		{members: 2, troubles: 1, kinds: "forget", atLeast: 2000},
 		{members: 2, troubles: 1, kinds: "die", atLeast: 900},
 		{members: 2, troubles: 1, kinds: "thresholds", atLeast: 2000},
-		{members: 2, troubles: 1, kinds: "scope", atLeast: 13000, first: 2000},
-		{members: 2, troubles: 1, kinds: "cut", atLeast: 13000, first: 2000},
+		{members: 2, troubles: 1, kinds: "scope", atLeast: 20000, first: 2000},
+		{members: 2, troubles: 1, kinds: "cut", atLeast: 20000, first: 2000},
 		{members: 2, troubles: 1, kinds: "deaf", atLeast: 18000, first: 2000},
 	} {
 		t.Run(fmt.Sprintf("%d instances, %d troubles %s", row.members, row.troubles, row.kinds), func(t *testing.T) {
