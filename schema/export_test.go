@@ -5,7 +5,10 @@ var (
 	Fits     = fits
 	IsUsual  = func(v any) bool { return isUsual(v, 0) }
 	Slowly   = validate
-	FitsText = func(text string, v any) (bool, error) {
+	BareJSON = func() []byte { return bareText }
+
+	Annotations = annotations
+	FitsText    = func(text string, v any) (bool, error) {
 		r, err := compileRules([]byte(text))
 		return err == nil && isUsual(v, 0) && r.accept(v), err
 	}

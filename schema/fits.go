@@ -1,6 +1,7 @@
 package schema
 
 import (
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -27,14 +28,27 @@ func fits(v any) bool {
 
 // rules are the schema's. An error means that it uses a keyword that this file does not
 // know. A test fails then, and all values are for the validator.
-var rules = sync.OnceValues(func() (*rule, error) { return compileRules(text) })
+var rules = sync.OnceValues(func() (*rule, error) { return compileRules(bareText) })
+
+// bareText is the schema without what it tells people, which is most of it and
+// would have to be read before the first document. A test holds
+// it to the schema, and writes it with -update.
+//
+//go:embed policy.bare.json
+var bareText []byte
+
+// annotations are keywords that do not judge values.
+var annotations = []string{
+	"$schema", "$id", "$comment", "title", "description", "markdownDescription", "default", "defaultSnippets", "examples",
+	"enumDescriptions", "errorMessage", "patternErrorMessage",
+}
 
 func compileRules(text []byte) (*rule, error) {
 	var root any
 	if err := json.Unmarshal(text, &root); err != nil {
 		return nil, err
 	}
-	c := &ruleCompiler{root: root, known: map[string]*rule{}}
+	c := &ruleCompiler{root: root, known: map[string]*rule{}, patterns: map[string]func(string) bool{}}
 	made := c.rule(root)
 	return made, c.err
 }
@@ -257,9 +271,10 @@ func (r *rule) acceptWhole(v any) bool {
 
 // A ruleCompiler makes rules of a schema. It knows the keywords that our schema has.
 type ruleCompiler struct {
-	root  any
-	known map[string]*rule // by $ref
-	err   error
+	root     any
+	known    map[string]*rule             // by $ref
+	patterns map[string]func(string) bool // by their texts; compiled when they are first used
+	err      error
 }
 
 func (c *ruleCompiler) fail(format string, args ...any) {
@@ -297,8 +312,7 @@ func (r *rule) only() types {
 
 func (c *ruleCompiler) keyword(r *rule, keyword string, value any) {
 	switch keyword {
-	case "$schema", "$id", "$comment", "$defs", "title", "description", "markdownDescription", "default", "defaultSnippets", "examples",
-		"enumDescriptions", "errorMessage", "patternErrorMessage":
+	case "$defs":
 	case "type":
 		names, ok := value.([]any)
 		if !ok {
@@ -422,16 +436,13 @@ func (c *ruleCompiler) bound(keyword string, value any) func(float64) bool {
 	return func(n float64) bool { return n < limit }
 }
 
-var wholeWord = regexp.MustCompile(`^\^([A-Za-z]+)\$$`)
-
 func (c *ruleCompiler) pattern(pattern string) func(string) bool {
-	if m := wholeWord.FindStringSubmatch(pattern); m != nil {
-		return func(s string) bool { return s == m[1] }
+	if word := strings.TrimSuffix(strings.TrimPrefix(pattern, "^"), "$"); pattern == "^"+word+"$" && regexp.QuoteMeta(word) == word {
+		return func(s string) bool { return s == word }
 	}
-	compiled, err := regexp.Compile(pattern)
-	if err != nil {
-		c.fail("the pattern %s: %v", pattern, err)
-		return nil
+	if c.patterns[pattern] == nil {
+		compiled := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+		c.patterns[pattern] = func(s string) bool { return compiled().MatchString(s) }
 	}
-	return compiled.MatchString
+	return c.patterns[pattern]
 }
