@@ -73,11 +73,38 @@ func compareFaults(t *testing.T, v any) (fits bool) {
 	t.Helper()
 	ours, err := schema.Faults(v)
 	theirs, errValidator := schema.FaultsByValidator(v)
+	if hasEmptyKey(v) { // which the validator leaves out of its pointers
+		ours, theirs = keywords(ours), keywords(theirs)
+	}
 	if !slices.Equal(ours, theirs) || (err == nil) != (errValidator == nil) || (len(ours) == 0 && err == nil) != (schema.Validate(v) == nil) {
 		text, _ := json.Marshal(v)
 		t.Errorf("rules: %v, %v; validator: %v, %v\n\t%s", ours, err, theirs, errValidator, text)
 	}
-	return ours == nil
+	return len(ours) == 0 && err == nil
+}
+
+func hasEmptyKey(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, value := range v {
+			if key == "" || hasEmptyKey(value) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, hasEmptyKey)
+	}
+	return false
+}
+
+// keywords leaves the pointers to values out.
+func keywords(faults [][2]string) [][2]string {
+	var list [][2]string
+	for _, f := range faults {
+		list = append(list, [2]string{"", f[1]})
+	}
+	slices.SortFunc(list, func(a, b [2]string) int { return strings.Compare(a[1], b[1]) })
+	return slices.Compact(list)
 }
 
 func TestRulesAndValidatorAgreeOnPolicies(t *testing.T) {
