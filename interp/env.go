@@ -1,6 +1,10 @@
 package interp
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -214,6 +218,15 @@ var causeFields = map[string]struct {
 	"code":    {cel.StringType, func(c *engine.CauseRecord) ref.Val { return types.String(c.Code) }},
 	"kind":    {cel.StringType, func(c *engine.CauseRecord) ref.Val { return types.String(kindOf(c.Kind)) }},
 	"status":  {cel.IntType, func(c *engine.CauseRecord) ref.Val { return types.Int(c.Status) }},
+}
+
+// declares is one text for all that declare the same attributes.
+func (p *provider) declares() string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(p.attributes)) {
+		fmt.Fprintf(&b, "%q: %s\n", name, p.attributes[name])
+	}
+	return b.String()
 }
 
 // recordNames are the names of the fields of failures and results.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/google/cel-go/cel"
@@ -86,7 +87,8 @@ type compiler struct {
 	failed   map[string]bool      // vars that are wrong and were reported
 	untyped  map[string]bool      // attributes that are
 	found    dsl.Diagnostics
-	known    *knownPrograms // of all compilers with the same environment; nil if it is this one's own
+	known    *knownPrograms // that compilers share; nil if nothing of this one is for others
+	declares string         // attributes and their types: what a program must agree in to be shared
 }
 
 func newCompiler(attributes []dsl.Attribute, vars []dsl.Var) (*compiler, error) {
@@ -152,7 +154,8 @@ var (
 // compile checks and plans an expression; nil if it is wrong, which is then reported.
 // x is the var that the expression defines, nil elsewhere.
 func (c *compiler) compile(e dsl.Expr, at site, w *want, x *variable) (p *program) {
-	if known := c.known.find(e.Text, at, w); known != nil {
+	key := programKey{c.declares, e.Text, at, w}
+	if known := c.known.find(key); known != nil {
 		return known.at(e)
 	}
 	before := len(c.found)
@@ -188,7 +191,7 @@ func (c *compiler) compile(e dsl.Expr, at site, w *want, x *variable) (p *progra
 		p.size = parts
 	}
 	if len(s.said) == 0 && len(c.found) == before {
-		c.known.keep(e.Text, at, w, p)
+		c.known.keep(key, p)
 	}
 	return p
 }
@@ -207,33 +210,38 @@ func (s *scope) parts(checked *cel.Ast) int {
 }
 
 // KnownPrograms are expressions that were compiled for one policy and are the same for
-// others: those of policies and classifiers that have no attributes and vars of their own.
-// It is safe for use by many goroutines, and nil knows nothing.
+// others: for all that declare the same attributes, if they read no vars, which are each
+// policy's own. It is safe for use by many goroutines, and nil knows nothing.
 type knownPrograms struct {
 	mu       sync.Mutex
 	programs map[programKey]*program
 }
 
 type programKey struct {
-	text string
-	site site
-	want *want
+	declares string
+	text     string
+	site     site
+	want     *want
 }
 
-// maxKnown bounds what is remembered: sets are large, and their parts are let go.
-const maxKnown = 1024
+// mayReadVars reports whether the name vars stands in the text, be it in quotes.
+func mayReadVars(text string) bool { return strings.Contains(text, "vars") }
 
-func (k *knownPrograms) find(text string, at site, w *want) *program {
-	if k == nil {
+// maxKnown bounds what is remembered: sets are large, and their parts are let go. Of a
+// set few expressions recur, and where none does, that should not cost memory.
+const maxKnown = 256
+
+func (k *knownPrograms) find(key programKey) *program {
+	if k == nil || mayReadVars(key.text) {
 		return nil
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.programs[programKey{text, at, w}]
+	return k.programs[key]
 }
 
-func (k *knownPrograms) keep(text string, at site, w *want, p *program) {
-	if k == nil || p == nil {
+func (k *knownPrograms) keep(key programKey, p *program) {
+	if k == nil || p == nil || mayReadVars(key.text) {
 		return
 	}
 	k.mu.Lock()
@@ -241,7 +249,7 @@ func (k *knownPrograms) keep(text string, at site, w *want, p *program) {
 	if k.programs == nil || len(k.programs) >= maxKnown {
 		k.programs = map[programKey]*program{}
 	}
-	k.programs[programKey{text, at, w}] = p
+	k.programs[key] = p
 }
 
 // at is the program of the same expression in another place.
@@ -254,16 +262,22 @@ var plainEnv = sync.OnceValues(func() (*compiler, error) { return newCompiler(ni
 
 // expressions returns the compiler for a document's expressions.
 func (c *setCompiler) expressions(attributes []dsl.Attribute, vars []dsl.Var) (*compiler, error) {
+	var own compiler
 	if len(attributes)+len(vars) > 0 {
-		return newCompiler(attributes, vars)
+		made, err := newCompiler(attributes, vars)
+		if err != nil {
+			return nil, err
+		}
+		own = *made
+	} else {
+		plain, err := plainEnv()
+		if err != nil {
+			return nil, err
+		}
+		own = *plain
 	}
-	plain, err := plainEnv()
-	if err != nil {
-		return nil, err
-	}
-	own := *plain
-	if c.shared != nil { // built-in packs are compiled once anyway
-		own.known = &c.shared.known
+	if c.shared != nil && len(own.untyped) == 0 { // built-in packs are compiled once anyway
+		own.known, own.declares = &c.shared.known, own.provider.declares()
 	}
 	return &own, nil
 }

@@ -48,7 +48,7 @@ func (r *rule) readsVars() bool {
 	return reads || r.hint != nil && r.hint.readsVars()
 }
 
-func (p *program) readsVars() bool { return len(p.vars) > 0 && strings.Contains(p.expr.Text, "vars") }
+func (p *program) readsVars() bool { return len(p.vars) > 0 && mayReadVars(p.expr.Text) }
 
 func (l *lowering) rule(r *rule) *ir.Rule {
 	made := &ir.Rule{ID: r.id, Class: r.class, When: l.root(r.when), CEL: celRule{r}}
