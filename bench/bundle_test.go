@@ -17,7 +17,7 @@ import (
 // documents, one that reads their bundle. MB is the size of the stripped program.
 func BenchmarkBundleProgram(b *testing.B) {
 	for _, files := range []int{1, 100} {
-		dir := policyFolder(b, files)
+		dir := policyFolder(b, files, true)
 		data := filepath.Join(b.TempDir(), "policies.rbundle")
 		buildBundle(b, dir, data)
 		for name, path := range map[string]string{"load-source": dir, "load-bundle": data} {

@@ -23,18 +23,19 @@ import (
 const lines = 100
 
 // policyFile writes a policy of a hundred lines with its tests: fifteen rules of its own
-// over a pack, with attributes, vars, a breaker.
-func policyFile(i int) string {
+// over a pack, with attributes, vars, a breaker. Policies with the same own have the same
+// rules.
+func policyFile(i, own int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "apiVersion: redress/v1\nkind: Policy\nname: policy-%d\ndescription: A service.\nattributes: {tier: string}\nvars:\n  throttled: err.status == 429 || err.code in [\"RATE\", \"QUOTA\"]\nclassify:\n", i)
 	classes := []string{"PERMANENT", "TRANSIENT", "RATE_LIMIT", "SERVER_ERROR"}
 	for r := range 14 {
-		fmt.Fprintf(&b, "  - id: rule-%d\n    when: err.code == \"E%d-%d\" && err.status >= %d\n    class: %s\n", r, r, i, 400+r, classes[r%4])
+		fmt.Fprintf(&b, "  - id: rule-%d\n    when: err.code == \"E%d-%d\" && err.status >= %d\n    class: %s\n", r, r, own, 400+r, classes[r%4])
 	}
 	b.WriteString("  - id: throttled\n    when: vars.throttled && err.attr.tier != \"x\"\n    class: RATE_LIMIT\n  - use: std.http\nretry:\n  deadline: 30s\n  attempt_timeout: 3s\n  max_attempts: 4\n  strategy: {decorrelated_jitter: {max: 3s}}\ncircuit_breaker: {failure_threshold: 5, trip_on: [SERVER_ERROR, TRANSIENT]}\n---\n")
 	fmt.Fprintf(&b, "apiVersion: redress/v1\nkind: PolicyTest\npolicy: policy-%d\ncases:\n", i)
 	for k := 0; strings.Count(b.String(), "\n")+3 <= lines; k++ {
-		fmt.Fprintf(&b, "  - name: case %d\n    err: {status: 500, code: E%d-%d}\n    expect: {class: %s}\n", k, k, i, classes[k%4])
+		fmt.Fprintf(&b, "  - name: case %d\n    err: {status: 500, code: E%d-%d}\n    expect: {class: %s}\n", k, k, own, classes[k%4])
 	}
 	for strings.Count(b.String(), "\n") < lines {
 		b.WriteString("# the end\n")
@@ -42,43 +43,54 @@ func policyFile(i int) string {
 	return b.String()
 }
 
+// files of the folders that BenchmarkLint and BenchmarkLintNodes read.
+const files = 1000
+
 // BenchmarkLint lints a folder of 1,000 files of 100 lines, everything included: reading,
-// schema, expressions, analysis. lines/s is by the clock, lines/cpu-s by the time that
-// processors worked.
+// schema, expressions, analysis. Their rules are all different from each other, or the
+// same in all files. Garbage is collected as the program has it. lines/s is by the clock,
+// lines/cpu-s by the time that processors worked.
 func BenchmarkLint(b *testing.B) {
-	const files = 1000
-	dir := policyFolder(b, files)
-	start := processorTime(syscall.RUSAGE_SELF)
-	for b.Loop() {
-		var out bytes.Buffer
-		command := lint.Command{Stdout: &out, Stderr: io.Discard}
-		if exit := command.Main([]string{"--no-config", dir}); exit != 0 {
-			b.Fatalf("exit %d: %s", exit, &out)
-		}
+	for _, kind := range kinds {
+		b.Run(kind.name, func(b *testing.B) {
+			dir := policyFolder(b, files, kind.distinct)
+			defer lint.CollectRarely()()
+			start := processorTime(syscall.RUSAGE_SELF)
+			for b.Loop() {
+				var out bytes.Buffer
+				command := lint.Command{Stdout: &out, Stderr: io.Discard}
+				if exit := command.Main([]string{"--no-config", dir}); exit != 0 {
+					b.Fatalf("exit %d: %s", exit, &out)
+				}
+			}
+			b.ReportMetric(float64(files*lines*b.N)/b.Elapsed().Seconds(), "lines/s")
+			b.ReportMetric(float64(files*lines*b.N)/(processorTime(syscall.RUSAGE_SELF)-start).Seconds(), "lines/cpu-s")
+		})
 	}
-	b.ReportMetric(float64(files*lines*b.N)/b.Elapsed().Seconds(), "lines/s")
-	b.ReportMetric(float64(files*lines*b.N)/(processorTime(syscall.RUSAGE_SELF)-start).Seconds(), "lines/cpu-s")
 }
 
 // BenchmarkLintNodes reads the same files as nodes of YAML and does nothing with them.
 func BenchmarkLintNodes(b *testing.B) {
-	const files = 1000
-	dir := policyFolder(b, files)
-	for b.Loop() {
-		for i := range files {
-			text, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("p%04d.yaml", i)))
-			if err != nil {
-				b.Fatal(err)
+	for _, kind := range kinds {
+		b.Run(kind.name, func(b *testing.B) {
+			dir := policyFolder(b, files, kind.distinct)
+			for b.Loop() {
+				for i := range files {
+					text, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("p%04d.yaml", i)))
+					if err != nil {
+						b.Fatal(err)
+					}
+					for decoder := yaml.NewDecoder(bytes.NewReader(text)); err == nil; {
+						err = decoder.Decode(new(yaml.Node))
+					}
+					if err != io.EOF {
+						b.Fatal(err)
+					}
+				}
 			}
-			for decoder := yaml.NewDecoder(bytes.NewReader(text)); err == nil; {
-				err = decoder.Decode(new(yaml.Node))
-			}
-			if err != io.EOF {
-				b.Fatal(err)
-			}
-		}
+			b.ReportMetric(float64(files*lines*b.N)/b.Elapsed().Seconds(), "lines/s")
+		})
 	}
-	b.ReportMetric(float64(files*lines*b.N)/b.Elapsed().Seconds(), "lines/s")
 }
 
 // BenchmarkMemory runs the program on folders of different size: MB is the most that it
@@ -87,7 +99,7 @@ func BenchmarkMemory(b *testing.B) {
 	bin := linter(b)
 	for _, files := range []int{250, 1000, 4000} {
 		b.Run(fmt.Sprint(files), func(b *testing.B) {
-			dir := policyFolder(b, files)
+			dir := policyFolder(b, files, true)
 			var most int64
 			for b.Loop() {
 				command := exec.Command(bin, "--no-config", dir)
@@ -101,10 +113,14 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-func policyFolder(b *testing.B, files int) string {
+func policyFolder(b *testing.B, files int, distinct bool) string {
 	dir := b.TempDir()
 	for i := range files {
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("p%04d.yaml", i)), []byte(policyFile(i)), 0o644); err != nil {
+		own := 0
+		if distinct {
+			own = i
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("p%04d.yaml", i)), []byte(policyFile(i, own)), 0o644); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -132,7 +148,7 @@ func processorTime(who int) time.Duration {
 func BenchmarkStart(b *testing.B) {
 	dir := b.TempDir()
 	bin, policy := linter(b), filepath.Join(dir, "p.yaml")
-	if err := os.WriteFile(policy, []byte(policyFile(1)), 0o644); err != nil {
+	if err := os.WriteFile(policy, []byte(policyFile(1, 1)), 0o644); err != nil {
 		b.Fatal(err)
 	}
 	for _, one := range []struct {

@@ -397,7 +397,8 @@ var targets = []target{
 	{"load 1,000 policies, shared rules: redress / nodes of YAML", 2, 1.3, ratio("Load/policies/shared/redress", "Load/policies/shared/yaml")},
 	{"load 1,000 policies, seconds", 1, 0.5, func(p pass) float64 { return p.ns("Load/policies/distinct/redress") / 1e9 }},
 	{"KiB kept for each policy", 8, 3, func(p pass) float64 { return p.sample(key{"LoadMemory/kept/distinct/redress", 1}).kept / 1024 }},
-	{"lint 1,000 files, distinct expressions, one processor: redress-lint / nodes of YAML", 2.5, 1.5, ratio("Lint", "LintNodes")},
+	{"lint 1,000 files, distinct expressions, one processor: redress-lint / nodes of YAML", 2.5, 1.5, ratio("Lint/distinct", "LintNodes/distinct")},
+	{"lint 1,000 files, shared rules, one processor: redress-lint / nodes of YAML", 1.5, 1.2, ratio("Lint/shared", "LintNodes/shared")},
 	{"lint one file / an empty program", 6, 3, ratio("Start/one-file", "Start/empty")},
 }
 
