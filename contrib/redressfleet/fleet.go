@@ -27,7 +27,7 @@ const (
 type Options struct {
 	Instance string        // name of this process in the fleet, unique; random if empty
 	Interval time.Duration // between exchanges with the store; 0 means 1s
-	Timeout  time.Duration // of one exchange; 0 means a quarter of Interval
+	Timeout  time.Duration // of one exchange, at most Interval; 0 means a quarter of Interval
 	// Observer is told when the fleet opens or closes a circuit (circuit_opened and
 	// circuit_closed without a policy). It may be nil.
 	Observer engine.Observer
@@ -78,11 +78,15 @@ func join(store Store, opts Options, now func() time.Time) (*Fleet, error) {
 	if opts.Timeout < 0 {
 		wrong = append(wrong, fmt.Errorf("the Timeout is %v, must not be negative", opts.Timeout))
 	}
-	if err := errors.Join(wrong...); err != nil {
-		return nil, fmt.Errorf("redressfleet: %w", err)
-	}
 	if opts.Interval == 0 {
 		opts.Interval = time.Second
+	}
+	// An answer that takes longer would look like a store whose clock has stepped.
+	if opts.Timeout > opts.Interval {
+		wrong = append(wrong, fmt.Errorf("the Timeout is %v, must not be longer than the Interval of %v", opts.Timeout, opts.Interval))
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return nil, fmt.Errorf("redressfleet: %w", err)
 	}
 	if opts.Timeout == 0 {
 		opts.Timeout = opts.Interval / 4

@@ -114,6 +114,24 @@ func TestJoinSaysWhichOptionMakesNoSense(t *testing.T) {
 	}
 }
 
+func TestAnExchangeMayNotTakeLongerThanItsInterval(t *testing.T) {
+	for _, row := range []struct {
+		opts Options
+		want string
+	}{
+		{Options{Timeout: 2 * time.Second}, "Timeout is 2s, must not be longer than the Interval of 1s"},
+		{Options{Interval: 2 * time.Second, Timeout: 2 * time.Second}, ""},
+	} {
+		fleet, err := Join(NewMemory(time.Now), row.opts)
+		if err == nil {
+			defer fleet.Close()
+		}
+		if (err != nil) != (row.want != "") || err != nil && !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%+v: %v, want %q", row.opts, err, row.want)
+		}
+	}
+}
+
 func TestCallsGoOnWithoutAStoreThatEverAnswered(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: proof.FreeAddress(t), MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true})
 	defer client.Close()

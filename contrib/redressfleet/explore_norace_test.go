@@ -1,0 +1,7 @@
+//go:build !race
+
+package redressfleet
+
+import "math"
+
+const exploredUnderRace = math.MaxInt
