@@ -10,6 +10,7 @@ import (
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/checker"
 	"github.com/google/cel-go/common/ast"
+	celop "github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 
@@ -44,7 +45,7 @@ type program struct {
 	expr  dsl.Expr
 	ast   *cel.Ast
 	typ   *cel.Type
-	run   cel.Program
+	run   func() (cel.Program, error) // planned when it is first asked for: Go functions mostly take its place
 	trace func() (cel.Program, error) // evaluates everything, and remembers it; made when first asked for
 	vars  map[string]*variable        // that it may read
 	attrs map[string]string           // declared types of the attributes that it may read
@@ -62,7 +63,11 @@ type program struct {
 // eval runs the program; errors are values of type *types.Err.
 func (p *program) eval(s *scene) ref.Val {
 	s.show(p.attrs)
-	value, _, err := p.run.Eval(s)
+	run, err := p.run()
+	if err != nil {
+		return types.WrapErr(err)
+	}
+	value, _, err := run.Eval(s)
 	if err != nil {
 		return types.WrapErr(err)
 	}
@@ -349,17 +354,44 @@ func costText(cost uint64) string {
 
 // plan makes the checked expression runnable.
 func (s *scope) plan(checked *cel.Ast) *program {
-	run, err := s.env.Program(checked, cel.EvalOptions(cel.OptOptimize))
-	if err != nil {
-		s.report(s.whole(), dsl.CodeInvalidExpr, "", "the expression cannot be evaluated")
-		return nil
+	env := s.env // and nothing else of the scope is kept
+	run := sync.OnceValues(func() (cel.Program, error) { return env.Program(checked, cel.EvalOptions(cel.OptOptimize)) })
+	if !canBePlanned(checked) {
+		if _, err := run(); err != nil {
+			s.report(s.whole(), dsl.CodeInvalidExpr, "", "the expression cannot be evaluated")
+			return nil
+		}
 	}
 	return &program{
 		expr: s.expr, ast: checked, typ: checked.OutputType(), run: run, vars: s.provider.vars, attrs: s.provider.attributes,
 		trace: sync.OnceValues(func() (cel.Program, error) {
-			return s.env.Program(checked, cel.EvalOptions(cel.OptTrackState, cel.OptExhaustiveEval))
+			return env.Program(checked, cel.EvalOptions(cel.OptTrackState, cel.OptExhaustiveEval))
 		}),
 	}
+}
+
+// canBePlanned reports whether it is known that cel-go can plan a checked expression: it
+// can if there is nothing in it that is prepared when it is planned, such as regular
+// expressions and conversions of literals, which may fail.
+func canBePlanned(checked *cel.Ast) bool {
+	can := true
+	ast.PreOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		switch e.Kind() {
+		case ast.LiteralKind, ast.IdentKind, ast.SelectKind, ast.ListKind:
+		case ast.CallKind:
+			can = can && plainFunctions[e.AsCall().FunctionName()]
+		default:
+			can = false
+		}
+	}))
+	return can
+}
+
+// plainFunctions are those of which nothing is prepared.
+var plainFunctions = map[string]bool{
+	celop.LogicalAnd: true, celop.LogicalOr: true, celop.LogicalNot: true, celop.Equals: true, celop.NotEquals: true,
+	celop.Less: true, celop.LessEquals: true, celop.Greater: true, celop.GreaterEquals: true, celop.In: true,
+	"startsWith": true, "endsWith": true, "contains": true,
 }
 
 // Sizes that estimates of cost go by. The engine bounds messages, codes, headers and

@@ -1,6 +1,7 @@
 package interp
 
 import (
+	"slices"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -32,6 +33,13 @@ func FuzzCompile(f *testing.F) {
 			wellFormed(t, text, expr, found)
 			if found.HasErrors() {
 				continue
+			}
+			for _, p := range program.policies {
+				for _, r := range slices.Concat(p.rules, p.results, p.selectors) {
+					if _, err := r.when.run(); err != nil {
+						t.Errorf("%s was accepted, and cannot be planned: %v", r.when.expr.Text, err)
+					}
+				}
 			}
 			failure := &engine.Failure{Status: 1, Message: "m", Attributes: map[string]any{"and": "x"}, Causes: []engine.CauseRecord{{Code: "x"}}}
 			spec := program.Build()[0].Spec()

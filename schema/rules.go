@@ -300,7 +300,7 @@ func (r *rule) acceptMapping(m map[string]any) bool {
 		return false
 	}
 	for key, value := range m {
-		if !r.names.accept(key) || !r.dependent[key].accept(m) {
+		if r.names != nil && !r.names.accept(key) || !r.dependent[key].accept(m) {
 			return false
 		}
 		known, own, other := r.rulesOf(key)
