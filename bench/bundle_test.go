@@ -44,7 +44,7 @@ func BenchmarkBundleProgram(b *testing.B) {
 // BenchmarkBundleLoad loads the same policies in a program that runs already.
 func BenchmarkBundleLoad(b *testing.B) {
 	for _, files := range []int{1, 100} {
-		dir := policyFolder(b, files)
+		dir := policyFolder(b, files, true)
 		name := filepath.Join(b.TempDir(), "policies.rbundle")
 		buildBundle(b, dir, name)
 		data, err := os.ReadFile(name)
