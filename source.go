@@ -146,14 +146,14 @@ func (s *HTTPSource) Read(ctx context.Context) (Snapshot, error) {
 	}
 	answer, err := s.client().Do(request)
 	if err != nil {
-		return Snapshot{}, withoutUser(err)
+		return Snapshot{}, withoutSecrets(err)
 	}
 	defer answer.Body.Close()
 	switch {
 	case answer.StatusCode == http.StatusNotModified && last.Version != "":
 		return last, nil
 	case answer.StatusCode != http.StatusOK:
-		return Snapshot{}, fmt.Errorf("%s answers %s", request.URL.Redacted(), answer.Status)
+		return Snapshot{}, fmt.Errorf("%s answers %s", shown(request.URL), answer.Status)
 	}
 	text, err := io.ReadAll(io.LimitReader(answer.Body, max(dsl.MaxFileSize, ir.MaxSize)+1))
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *HTTPSource) Read(ctx context.Context) (Snapshot, error) {
 	if err := s.verify(text, answer.Header.Get(SignatureHeader)); err != nil {
 		return Snapshot{}, err
 	}
-	name := request.URL.Redacted()
+	name := shown(request.URL)
 	snapshot := Snapshot{Files: []File{{Name: name, Text: text}}, Version: answer.Header.Get("ETag"), From: name, Whole: true}
 	s.mu.Lock()
 	s.last = snapshot
@@ -200,10 +200,10 @@ func (s *HTTPSource) client() *http.Client {
 func (s *HTTPSource) request(ctx context.Context, etag string) (*http.Request, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL, nil)
 	if err != nil {
-		return nil, withoutUser(err)
+		return nil, withoutSecrets(err)
 	}
 	if len(s.Key) == 0 && request.URL.Scheme != "https" {
-		return nil, fmt.Errorf("%s is neither https nor is there a key to check a signature with", request.URL.Redacted())
+		return nil, fmt.Errorf("%s is neither https nor is there a key to check a signature with", shown(request.URL))
 	}
 	if etag != "" {
 		request.Header.Set("If-None-Match", etag)
@@ -228,12 +228,21 @@ func (s *HTTPSource) verify(text []byte, signature string) error {
 	return nil
 }
 
-// withoutUser takes a password out of an error of net/http.
-func withoutUser(err error) error {
+// shown is a URL without its secrets: the password, and the query, which may be a signature.
+func shown(u *url.URL) string {
+	open := *u
+	if open.RawQuery != "" {
+		open.RawQuery = "..."
+	}
+	return open.Redacted()
+}
+
+// withoutSecrets takes secrets out of an error of net/http.
+func withoutSecrets(err error) error {
 	var of *url.Error
 	if errors.As(err, &of) {
 		if parsed, bad := url.Parse(of.URL); bad == nil {
-			of.URL = parsed.Redacted()
+			of.URL = shown(parsed)
 		} else {
 			of.URL = "the URL"
 			return fmt.Errorf("the URL cannot be read")

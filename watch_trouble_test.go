@@ -204,6 +204,32 @@ func TestAnHTTPSourceIsNotRedirectedToWhereItIsNotHTTPS(t *testing.T) {
 	}
 }
 
+func TestAnHTTPSourceTellsNoQueryOfItsURL(t *testing.T) {
+	status := http.StatusOK
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, policyOf("p", 2))
+	}))
+	defer server.Close()
+	defer server.Client().CloseIdleConnections()
+	source := &redress.HTTPSource{URL: server.URL + "/p.yaml?signature=secret", Client: server.Client()}
+	set, err := redress.Watch(t.Context(), source, redress.Every(time.Hour), redress.Settle(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if from := set.Status().From; from != server.URL+"/p.yaml?..." {
+		t.Errorf("From is %q", from)
+	}
+	status = http.StatusTeapot
+	answered := set.Reload(t.Context())
+	server.Close()
+	for _, err := range []error{answered, set.Reload(t.Context())} {
+		if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "/p.yaml?...") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 // A silent server is one that takes a request and never answers.
 type silent struct{}
 
