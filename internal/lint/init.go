@@ -82,6 +82,11 @@ var starters = map[string]starter{
 	"std.http":  {`err.code == "TRY_LATER"`, `{code: TRY_LATER}`, "TRANSIENT", "{status: 503}", "{status: 404}"},
 	"std.grpc":  {`err.code == "TRY_LATER"`, `{code: TRY_LATER}`, "TRANSIENT", "{code: UNAVAILABLE, kind: grpc}", "{code: INVALID_ARGUMENT, kind: grpc}"},
 	"std.sql":   {`err.code == "57014"`, `{code: "57014", kind: sql}`, "TRANSIENT", `{code: "40001", kind: sql}`, `{code: "23505", kind: sql}`},
+	"std.amqp":  {`err.code == "TRY_LATER"`, `{code: TRY_LATER}`, "TRANSIENT", `{code: NACKED, kind: broker}`, `{code: "404", kind: broker}`},
+	"std.aws":   {`err.code == "TRY_LATER"`, `{code: TRY_LATER}`, "TRANSIENT", "{code: SlowDown, kind: aws}", "{code: AccessDenied, kind: aws}"},
+	"std.kafka": {`err.code == "TRY_LATER"`, `{code: TRY_LATER}`, "TRANSIENT", "{code: NOT_ENOUGH_REPLICAS, kind: broker}", "{code: MESSAGE_TOO_LARGE, kind: broker}"},
+	"std.mqtt":  {`err.code == "TRY_LATER"`, `{code: TRY_LATER}`, "TRANSIENT", `{code: "0x89", kind: broker}`, `{code: "0x95", kind: broker}`},
+	"std.nats":  {`err.code == "TRY_LATER"`, `{code: TRY_LATER}`, "TRANSIENT", "{code: NO_RESPONDERS, kind: broker}", "{code: MAX_PAYLOAD, kind: broker}"},
 	"std.redis": {`err.code == "TRY_LATER"`, `{code: TRY_LATER}`, "TRANSIENT", "{code: LOADING, kind: redis}", "{code: WRONGTYPE, kind: redis}"},
 }
 
