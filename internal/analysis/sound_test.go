@@ -34,7 +34,7 @@ func (d dice) text() string { return strconv.Quote(pick(d, someText[:12]...)) }
 
 func (d dice) texts() string {
 	var list []string
-	for range 1 + d.IntN(3) {
+	for range d.IntN(4) {
 		list = append(list, d.text())
 	}
 	return "[" + strings.Join(list, ", ") + "]"

@@ -90,6 +90,9 @@ func evalCall(n *interp.Node, read func(string) (reading, bool)) any {
 	if n.Name == "&&" || n.Name == "||" || n.Name == "?:" {
 		return evalLogic(n, read)
 	}
+	if n.Name == "in" && n.Args[1].Op == interp.OpList && len(n.Args[1].Args) == 0 {
+		return false // even if the value sought errs
+	}
 	args := make([]any, 0, 4) // most need no more, which stay on the stack
 	for _, arg := range n.Args {
 		args = append(args, eval(arg, read))

@@ -91,6 +91,8 @@ func (c *Compiler) membership(e *Expr) value[bool] {
 		return two(c.text(x), c.texts(of), func(s string, list []string) bool { return slices.Contains(list, s) })
 	case of.Op != OpList || slices.ContainsFunc(of.Args, func(item *Expr) bool { return item.Type != x.Type }):
 		return unsupported[bool](c, e)
+	case len(of.Args) == 0:
+		return constant(false) // even if x errs: cel-go does not look at it
 	}
 	switch x.Type {
 	case "int":
