@@ -27,13 +27,20 @@ func watched(t *testing.T, source *scripted, every time.Duration) (*redress.Live
 	return set, told
 }
 
+// before has f called before every read from now on.
+func (s *scripted) before(f func(reads int, files map[string]string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.each = f
+}
+
 func TestFailuresThatDifferInNumbersAreOneAndAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := &scripted{}
 		set, told := watched(t, source, time.Minute)
-		source.each = func(reads int, _ map[string]string) {
+		source.before(func(reads int, _ map[string]string) {
 			source.err = fmt.Errorf("read tcp 127.0.0.1:%d->127.0.0.1:6379: i/o timeout", 50000+reads)
-		}
+		})
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		if err := set.Status().Err; err == nil || !strings.Contains(err.Error(), "i/o timeout") {
@@ -56,7 +63,7 @@ func TestASourceThatNeverSettlesIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := &scripted{}
 		set, told := watched(t, source, time.Minute)
-		source.each = func(reads int, files map[string]string) { files["p.yaml"] = policyOf("p", reads) }
+		source.before(func(reads int, files map[string]string) { files["p.yaml"] = policyOf("p", reads) })
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		if err := set.Status().Err; err == nil || !strings.Contains(err.Error(), "does not settle") {
