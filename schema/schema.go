@@ -13,12 +13,16 @@ import (
 	"cmp"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v5"
 )
 
 // ID is the schema's $id. It is a name, not an address: nothing is fetched.
@@ -54,48 +58,84 @@ const maxDepth = 200
 // message. Numbers that JSON cannot write (NaN, infinities, absurd exponents) are
 // findings like any other. The value is not changed. Safe for many goroutines.
 func Validate(v any) []Finding {
-	r := rules()
-	if isUsual(v, 0) && r.accept(v) {
+	if fits(v) {
 		return nil
 	}
+	return validate(v)
+}
+
+// validate is Validate without a short way for what is right.
+func validate(v any) []Finding {
 	v, err := plain(v, 0)
 	if err != nil {
 		return []Finding{{Keyword: "type", Message: err.Error()}}
 	}
-	var all faults
-	all.find(r, v, "")
-	var found []Finding
-	for _, one := range all {
-		found = append(found, findings(one, v)...)
+	s, err := compiled()
+	if err != nil {
+		panic("schema: the embedded schema does not compile: " + err.Error())
 	}
+	failure := s.root.Validate(v)
+	if failure == nil {
+		return nil
+	}
+	var tree *jsonschema.ValidationError
+	if !errors.As(failure, &tree) {
+		return []Finding{{Keyword: "type", Message: failure.Error()}}
+	}
+	found := s.collect(nil, tree, v)
 	slices.SortFunc(found, compareFindings)
 	return slices.Compact(found)
 }
 
-// raw is the schema as plain JSON, to take words from.
-var raw = sync.OnceValue(func() (raw any) {
+// document is the schema twice: compiled, and as plain JSON to take words from.
+type document struct {
+	root *jsonschema.Schema
+	raw  any
+}
+
+var compiled = sync.OnceValues(func() (*document, error) {
+	var raw any
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	if err := decoder.Decode(&raw); err != nil {
-		panic("schema: the embedded schema cannot be read: " + err.Error())
+		return nil, err
 	}
-	return raw
+	root, err := jsonschema.CompileString(ID, string(text))
+	if err != nil {
+		return nil, err
+	}
+	return &document{root, raw}, nil
 })
 
-// findings puts a fault into words. They come from the schema and the value:
-// errorMessage and patternErrorMessage, which editors show too, go before the words made
-// here.
-func findings(f fault, document any) []Finding {
-	pointer := f.value
-	value, _ := lookup(document, pointer)
-	above, keyword := cutLast(f.keyword)
-
-	if allowed, _ := lookup(raw(), f.keyword); allowed == false && keyword != "additionalProperties" {
-		parent, key := cutLast(pointer)
-		return []Finding{{parent, key, "false", forbidden(key, above)}}
+// collect appends what the leaves of the error tree say. The branches above them
+// (references, if, then, allOf) only repeat that something below failed; the
+// branches of an anyOf say less than the anyOf itself.
+func (d *document) collect(found []Finding, e *jsonschema.ValidationError, v any) []Finding {
+	if _, keyword := cutLast(e.AbsoluteKeywordLocation); keyword == "anyOf" || len(e.Causes) == 0 {
+		return append(found, d.findings(e, v)...)
 	}
-	schema, _ := lookup(raw(), above)
-	rule, _ := schema.(map[string]any)
+	for _, cause := range e.Causes {
+		found = d.collect(found, cause, v)
+	}
+	return found
+}
+
+// findings puts one leaf into our words. They come from the schema and the value,
+// never from the validator's text: errorMessage and patternErrorMessage, which
+// editors show too, go before the words made here.
+func (d *document) findings(e *jsonschema.ValidationError, document any) []Finding {
+	pointer := unescapeFragment(e.InstanceLocation)
+	value, _ := lookup(document, pointer)
+	_, fragment, _ := strings.Cut(e.AbsoluteKeywordLocation, "#")
+	location := unescapeFragment(fragment)
+	above, keyword := cutLast(location)
+
+	if allowed, _ := lookup(d.raw, location); allowed == false && keyword != "additionalProperties" {
+		parent, key := cutLast(pointer)
+		return []Finding{{parent, key, "false", d.forbidden(key, above)}}
+	}
+	raw, _ := lookup(d.raw, above)
+	rule, _ := raw.(map[string]any)
 	one := func(key, message string) []Finding { return []Finding{{pointer, key, keyword, message}} }
 	switch keyword {
 	case "additionalProperties":
@@ -139,21 +179,19 @@ func findings(f fault, document any) []Finding {
 		return one("", fmt.Sprintf("must be above %v", rule[keyword]))
 	case "uniqueItems":
 		return one("", "names the same twice")
-	case "const":
-		return one("", fmt.Sprintf("value must be %#v", rule["const"]))
 	}
-	return one("", "does not fit")
+	return one("", e.Message)
 }
 
 // forbidden says why a key whose schema is false is not allowed: another key,
 // which the schema two levels up asks for, is there.
-func forbidden(key, properties string) string {
+func (d *document) forbidden(key, properties string) string {
 	branch, _ := cutLast(properties) // .../then or .../dependentSchemas/OTHER
 	above, last := cutLast(branch)
 	if _, group := cutLast(above); group == "dependentSchemas" {
 		return fmt.Sprintf("%q cannot stand beside %q", key, last)
 	}
-	if condition, ok := lookup(raw(), above+"/if/required/0"); ok && last == "then" {
+	if condition, ok := lookup(d.raw, above+"/if/required/0"); ok && last == "then" {
 		return fmt.Sprintf("%q cannot stand beside %q", key, condition)
 	}
 	return fmt.Sprintf("%q is not allowed here", key)
@@ -262,6 +300,14 @@ func plain(v any, depth int) (any, error) {
 		return json.Number(number), nil
 	}
 	return nil, fmt.Errorf("a %T is no JSON value", v)
+}
+
+// unescapeFragment turns a pointer as it stands in a URL into the pointer itself.
+func unescapeFragment(s string) string {
+	if plain, err := url.PathUnescape(s); err == nil {
+		return plain
+	}
+	return s
 }
 
 // lookup finds the value at a JSON pointer.

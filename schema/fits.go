@@ -1,13 +1,10 @@
 package schema
 
 import (
-	"cmp"
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
-	"math/big"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,20 +12,23 @@ import (
 	"sync"
 )
 
-// The schema is compiled to rules, one for each schema in it. Nearly all documents are
-// right, so rules tell first whether a value fits (accept), and only then, in a second
-// walk, which keywords it fails (faults). They know the keywords that our schema has, and
-// mean by them what draft 2020-12 does: tests compare them with a validator of the whole
-// draft.
+// Nearly all documents are right, and a validator that can say what is wrong is slow on
+// them. So the schema is compiled a second time, by this file, to rules that can only tell
+// whether a value fits. What they accept, the validator accepts: tests hold them to that.
+// Of what they do not accept, whether it is wrong or only odd, the validator has the word.
 
-// rules are those of the schema.
-var rules = sync.OnceValue(func() *rule {
-	made, err := compileRules(bareText)
-	if err != nil {
-		panic("schema: the embedded schema does not compile: " + err.Error())
+// fits reports whether a value certainly fits the schema.
+func fits(v any) bool {
+	if !isUsual(v, 0) {
+		return false
 	}
-	return made
-})
+	r, err := rules()
+	return err == nil && r.accept(v)
+}
+
+// rules are the schema's. An error means that it uses a keyword that this file does not
+// know. A test fails then, and all values are for the validator.
+var rules = sync.OnceValues(func() (*rule, error) { return compileRules(bareText) })
 
 // bareText is the schema without what it tells people, which is most of it and
 // would have to be read before the first document. A test holds
@@ -49,7 +49,7 @@ func compileRules(text []byte) (*rule, error) {
 		return nil, err
 	}
 	c := &ruleCompiler{root: root, known: map[string]*rule{}, patterns: map[string]func(string) bool{}}
-	made := c.rule(root, "")
+	made := c.rule(root)
 	return made, c.err
 }
 
@@ -71,8 +71,13 @@ var typesByName = map[string]types{
 	"string": stringType, "array": arrayType, "object": objectType,
 }
 
-// isUsual reports whether a value is what plain would make of it: not nested deeply, and of
-// the types that documents have, its numbers having few digits and no exponents.
+// maxDigits is how many digits a number may have so that a float64 is as good as the
+// number itself: for comparing it with a whole number of as few, and for telling whether
+// it is one.
+const maxDigits = 15
+
+// isUsual reports whether a value is of the types that documents have and not nested
+// deeply, and its numbers have few digits and no exponents.
 func isUsual(v any, depth int) bool {
 	if depth > maxDepth {
 		return false
@@ -100,45 +105,6 @@ func isUsual(v any, depth int) bool {
 	return false
 }
 
-// typeOf returns the type of a value.
-func typeOf(v any) types {
-	switch v := v.(type) {
-	case bool:
-		return boolType
-	case string:
-		return stringType
-	case []any:
-		return arrayType
-	case map[string]any:
-		return objectType
-	case json.Number:
-		if numberOf(v).isWhole() {
-			return wholeType
-		}
-		return fractionType
-	}
-	return nullType
-}
-
-// A number is exact: nil where the float64 is, or is as good as the number itself for
-// comparing it with a whole number and for telling whether it is one.
-type number struct {
-	size  float64
-	exact *big.Rat
-}
-
-// maxDigits is how many digits a number may have so that a float64 is as good.
-const maxDigits = 15
-
-func numberOf(n json.Number) number {
-	if len(n) <= maxDigits && isPlainNumber(string(n)) {
-		size, _ := strconv.ParseFloat(string(n), 64)
-		return number{size: size}
-	}
-	exact, _ := new(big.Rat).SetString(string(n))
-	return number{exact: exact}
-}
-
 // isPlainNumber reports whether a text is digits, perhaps with a sign before them and a
 // point among them.
 func isPlainNumber(s string) bool {
@@ -150,57 +116,40 @@ func areDigits(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r < '0' || r > '9' })
 }
 
-func (n number) isWhole() bool {
-	if n.exact != nil {
-		return n.exact.IsInt()
-	}
-	return n.size == math.Trunc(n.size)
-}
-
-// compare compares the number with a whole one.
-func (n number) compare(limit int64) int {
-	if n.exact != nil {
-		return n.exact.Cmp(new(big.Rat).SetInt64(limit))
-	}
-	return cmp.Compare(n.size, float64(limit))
-}
-
-// equal compares values as JSON does: 1 and 1.0 are the same.
-func equal(a, b any) bool {
-	switch a := a.(type) {
-	case json.Number:
-		b, ok := b.(json.Number)
-		return ok && rational(a).Cmp(rational(b)) == 0
+// typeOf returns the type of a usual value, and its size if it is a number.
+func typeOf(v any) (types, float64) {
+	switch v := v.(type) {
+	case bool:
+		return boolType, 0
+	case string:
+		return stringType, 0
 	case []any:
-		b, ok := b.([]any)
-		return ok && slices.EqualFunc(a, b, equal)
+		return arrayType, 0
 	case map[string]any:
-		b, ok := b.(map[string]any)
-		return ok && maps.EqualFunc(a, b, equal)
+		return objectType, 0
+	case json.Number:
+		n, _ := strconv.ParseFloat(string(v), 64)
+		if n == math.Trunc(n) {
+			return wholeType, n
+		}
+		return fractionType, n
 	}
-	return a == b
-}
-
-func rational(n json.Number) *big.Rat {
-	exact, _ := new(big.Rat).SetString(string(n))
-	return exact
+	return nullType, 0
 }
 
 // A rule is one schema. Where a field is zero, the schema does not have the keyword.
 type rule struct {
-	at    string // pointer to the schema
-	never bool   // the schema false
+	never bool // the schema false
 	types types
 
 	words   []string // of enum or const; of other types nothing fits then
-	isConst bool
-	truth   bool // const: true
+	truth   bool     // const: true
 	matches func(string) bool
-	bounds  []bound
+	bounds  []func(float64) bool
 
 	minItems int
 	items    *rule
-	unique   bool
+	unique   bool // of texts
 
 	minProperties int
 	required      []string
@@ -217,31 +166,17 @@ type rule struct {
 	then, otherwise *rule
 }
 
-// A bound is one of minimum, maximum, exclusiveMinimum and exclusiveMaximum.
-type bound struct {
-	keyword string
-	limit   int64
-}
-
-func (b bound) holds(n number) bool {
-	c := n.compare(b.limit)
-	switch b.keyword {
-	case "minimum":
-		return c >= 0
-	case "maximum":
-		return c <= 0
-	case "exclusiveMinimum":
-		return c > 0
-	}
-	return c < 0
-}
-
-// accept reports whether a value fits. A nil rule accepts everything.
+// accept reports whether a usual value fits. A nil rule accepts everything.
 func (r *rule) accept(v any) bool {
 	if r == nil {
 		return true
 	}
-	if r.never || !r.acceptType(v) || !r.acceptWords(v) {
+	t, n := typeOf(v)
+	if r.never || r.types != 0 && r.types&t == 0 || r.truth && v != true {
+		return false
+	}
+	text, isText := v.(string)
+	if r.words != nil && !(isText && slices.Contains(r.words, text)) {
 		return false
 	}
 	switch v := v.(type) {
@@ -250,8 +185,8 @@ func (r *rule) accept(v any) bool {
 			return false
 		}
 	case json.Number:
-		for _, b := range r.bounds {
-			if !b.holds(numberOf(v)) {
+		for _, holds := range r.bounds {
+			if !holds(n) {
 				return false
 			}
 		}
@@ -267,15 +202,8 @@ func (r *rule) accept(v any) bool {
 	return r.acceptWhole(v)
 }
 
-func (r *rule) acceptType(v any) bool { return r.types == 0 || r.types&typeOf(v) != 0 }
-
-func (r *rule) acceptWords(v any) bool {
-	text, isText := v.(string)
-	return (!r.truth || v == true) && (r.words == nil || isText && slices.Contains(r.words, text))
-}
-
 func (r *rule) acceptList(list []any) bool {
-	if len(list) < r.minItems || r.unique && repeats(list) {
+	if len(list) < r.minItems {
 		return false
 	}
 	for _, item := range list {
@@ -283,48 +211,40 @@ func (r *rule) acceptList(list []any) bool {
 			return false
 		}
 	}
-	return true
-}
-
-func repeats(list []any) bool {
-	for i, item := range list {
-		if slices.ContainsFunc(list[:i], func(before any) bool { return equal(before, item) }) {
-			return true
+	if r.unique {
+		for i, item := range list {
+			if slices.Contains(list[:i], item) { // all are texts
+				return false
+			}
 		}
 	}
-	return false
+	return true
 }
 
 func (r *rule) acceptMapping(m map[string]any) bool {
-	if len(m) < r.minProperties || !r.hasRequired(m) {
+	if len(m) < r.minProperties {
 		return false
 	}
-	for key, value := range m {
-		if r.names != nil && !r.names.accept(key) || !r.dependent[key].accept(m) {
+	for _, key := range r.required {
+		if _, ok := m[key]; !ok {
 			return false
 		}
-		known, own, other := r.rulesOf(key)
-		if !known.accept(value) || !own.accept(value) || !other.accept(value) {
+	}
+	for key, value := range m {
+		if r.names != nil && !r.names.accept(key) {
+			return false
+		}
+		known, isKnown := r.properties[key]
+		isOwn := r.own != nil && strings.HasPrefix(key, "x-")
+		switch {
+		case isKnown && !known.accept(value), isOwn && !r.own.accept(value), !isKnown && !isOwn && !r.others.accept(value):
+			return false
+		}
+		if !r.dependent[key].accept(m) {
 			return false
 		}
 	}
 	return true
-}
-
-func (r *rule) hasRequired(m map[string]any) bool {
-	return !slices.ContainsFunc(r.required, func(key string) bool { _, ok := m[key]; return !ok })
-}
-
-// rulesOf returns the rules that hold for the value of a key.
-func (r *rule) rulesOf(key string) (known, own, other *rule) {
-	known, isKnown := r.properties[key]
-	if strings.HasPrefix(key, "x-") {
-		own = r.own
-	}
-	if !isKnown && own == nil {
-		other = r.others
-	}
-	return known, own, other
 }
 
 // acceptWhole holds a value against the schemas that stand beside each other.
@@ -363,15 +283,17 @@ func (c *ruleCompiler) fail(format string, args ...any) {
 	}
 }
 
-// rule makes the rule of a schema that stands at a pointer.
-func (c *ruleCompiler) rule(schema any, at string) *rule {
-	r := &rule{at: at}
+func (c *ruleCompiler) rule(schema any) *rule {
+	r := &rule{}
 	switch schema := schema.(type) {
 	case bool:
 		r.never = !schema
 	case map[string]any:
 		for keyword, value := range schema {
-			c.keyword(r, keyword, value, at+"/"+keyword)
+			c.keyword(r, keyword, value)
+		}
+		if r.unique && (r.items == nil || r.items.only() != stringType) {
+			c.fail("uniqueItems of values that need not be texts")
 		}
 	default:
 		c.fail("%v is no schema", schema)
@@ -379,7 +301,16 @@ func (c *ruleCompiler) rule(schema any, at string) *rule {
 	return r
 }
 
-func (c *ruleCompiler) keyword(r *rule, keyword string, value any, at string) {
+// only is the set of types that the rule accepts, as far as it says so itself or the one
+// that it refers to.
+func (r *rule) only() types {
+	if r.types == 0 && len(r.all) == 1 {
+		return r.all[0].only()
+	}
+	return r.types
+}
+
+func (c *ruleCompiler) keyword(r *rule, keyword string, value any) {
 	switch keyword {
 	case "$defs":
 	case "type":
@@ -393,22 +324,17 @@ func (c *ruleCompiler) keyword(r *rule, keyword string, value any, at string) {
 	case "enum":
 		r.words = c.texts(value)
 	case "const":
-		r.isConst = true
 		if r.truth = value == true; !r.truth {
 			r.words = c.texts([]any{value})
 		}
 	case "pattern":
 		r.matches = c.pattern(value.(string))
 	case "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum":
-		limit := value.(float64)
-		if limit != math.Trunc(limit) || math.Abs(limit) > math.MaxInt32 {
-			c.fail("%s of %v", keyword, limit)
-		}
-		r.bounds = append(r.bounds, bound{keyword, int64(limit)})
+		r.bounds = append(r.bounds, c.bound(keyword, value))
 	case "minItems":
 		r.minItems = int(value.(float64))
 	case "items":
-		r.items = c.rule(value, at)
+		r.items = c.rule(value)
 	case "uniqueItems":
 		r.unique = value == true
 	case "minProperties":
@@ -416,50 +342,50 @@ func (c *ruleCompiler) keyword(r *rule, keyword string, value any, at string) {
 	case "required":
 		r.required = c.texts(value)
 	case "properties":
-		r.properties = c.rules(value, at)
+		r.properties = c.rules(value)
 	case "patternProperties":
 		for pattern, of := range value.(map[string]any) {
-			if r.own = c.rule(of, at+"/"+EscapePointer(pattern)); pattern != "^x-" {
+			if r.own = c.rule(of); pattern != "^x-" {
 				c.fail("patternProperties of %s", pattern)
 			}
 		}
 	case "additionalProperties":
-		r.others = c.rule(value, at)
+		r.others = c.rule(value)
 	case "propertyNames":
-		r.names = c.rule(value, at)
+		r.names = c.rule(value)
 	case "dependentSchemas":
-		r.dependent = c.rules(value, at)
+		r.dependent = c.rules(value)
 	case "$ref":
 		r.all = append(r.all, c.reference(value.(string)))
 	case "allOf":
-		r.all = append(r.all, c.list(value, at)...)
+		r.all = append(r.all, c.list(value)...)
 	case "anyOf":
-		r.some = c.list(value, at)
+		r.some = c.list(value)
 	case "not":
-		r.not = c.rule(value, at)
+		r.not = c.rule(value)
 	case "if":
-		r.test = c.rule(value, at)
+		r.test = c.rule(value)
 	case "then":
-		r.then = c.rule(value, at)
+		r.then = c.rule(value)
 	case "else":
-		r.otherwise = c.rule(value, at)
+		r.otherwise = c.rule(value)
 	default:
 		c.fail("the keyword %s", keyword)
 	}
 }
 
-func (c *ruleCompiler) rules(schemas any, at string) map[string]*rule {
+func (c *ruleCompiler) rules(schemas any) map[string]*rule {
 	made := map[string]*rule{}
 	for name, schema := range schemas.(map[string]any) {
-		made[name] = c.rule(schema, at+"/"+EscapePointer(name))
+		made[name] = c.rule(schema)
 	}
 	return made
 }
 
-func (c *ruleCompiler) list(schemas any, at string) []*rule {
+func (c *ruleCompiler) list(schemas any) []*rule {
 	var made []*rule
-	for i, schema := range schemas.([]any) {
-		made = append(made, c.rule(schema, at+"/"+strconv.Itoa(i)))
+	for _, schema := range schemas.([]any) {
+		made = append(made, c.rule(schema))
 	}
 	return made
 }
@@ -477,7 +403,7 @@ func (c *ruleCompiler) reference(ref string) *rule {
 		c.fail("the reference %s", ref)
 		return made
 	}
-	*made = *c.rule(schema, pointer)
+	*made = *c.rule(schema)
 	return made
 }
 
@@ -491,6 +417,23 @@ func (c *ruleCompiler) texts(list any) []string {
 		texts = append(texts, text)
 	}
 	return texts
+}
+
+// bound is a comparison with a whole number of few digits.
+func (c *ruleCompiler) bound(keyword string, value any) func(float64) bool {
+	limit := value.(float64)
+	if limit != math.Trunc(limit) || math.Abs(limit) > math.MaxInt32 {
+		c.fail("%s of %v", keyword, limit)
+	}
+	switch keyword {
+	case "minimum":
+		return func(n float64) bool { return n >= limit }
+	case "maximum":
+		return func(n float64) bool { return n <= limit }
+	case "exclusiveMinimum":
+		return func(n float64) bool { return n > limit }
+	}
+	return func(n float64) bool { return n < limit }
 }
 
 func (c *ruleCompiler) pattern(pattern string) func(string) bool {
