@@ -6,14 +6,15 @@
 //
 // Clients whose server does not answer are left out.
 //
-// It makes several passes over all benchmarks, so that whatever else the machine does
-// meanwhile meets all of them alike. A time is the median over the passes, a ratio the
-// median of the ratios within each pass.
+// It makes many passes over all benchmarks, with a few short samples of each, so that
+// whatever else the machine does meanwhile spares some samples of each. A time is the
+// least of its samples: other work only ever adds to it.
 package main
 
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -33,39 +35,34 @@ const pkg = "github.com/redress-policy/redress/bench"
 // ours is the row that ratios refer to.
 const ours = "redress"
 
-// A run is benchmarks, the processors to run them on, and for how long if that is not as
-// for the others.
+// A run is benchmarks, and on how many processors. Those that take long have a time of
+// their own, and are run in every fifth pass, once.
 type run struct{ benchmarks, processors, benchtime string }
 
 // runs are what one pass consists of.
 var runs = []run{
 	{benchmarks: "^BenchmarkCalls$", processors: "1,2"},
 	{benchmarks: "^Benchmark(Rules?|Condition|Error)$", processors: "1"},
-	{benchmarks: "^BenchmarkClients$", processors: "1"},
-	{benchmarks: "^Benchmark(Load|LoadMemory|Lint|LintNodes|Start)$", processors: "1", benchtime: "1x"},
+	{benchmarks: "^BenchmarkStart$", processors: "1"},
+	{benchmarks: "^BenchmarkClients$", processors: "1", benchtime: "50ms"},
+	{benchmarks: "^Benchmark(Load|LoadMemory|Lint|LintNodes)$", processors: "1", benchtime: "1x"},
 }
 
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("ratios: ")
-	passes := flag.Int("passes", 5, "passes over all benchmarks")
-	benchtime := flag.String("benchtime", "50ms", "time for each benchmark in a pass")
+	passes := flag.Int("passes", 20, "passes over all benchmarks")
+	benchtime := flag.String("benchtime", "2ms", "time of each sample")
+	samples := flag.Int("samples", 3, "samples of each benchmark in a pass")
 	only := flag.String("only", "", "run only the benchmarks whose pattern contains this")
 	flag.Parse()
 	runs := slices.DeleteFunc(runs, func(r run) bool { return !strings.Contains(r.benchmarks, *only) })
 	if len(runs) == 0 {
 		log.Fatalf("no benchmarks are run by a pattern that contains %q", *only)
 	}
-	m := &measurements{samples: map[key][]sample{}}
-	for pass := range *passes {
-		for _, run := range runs {
-			log.Printf("pass %d of %d: %s", pass+1, *passes, run.benchmarks)
-			out, err := benchmark(run, *benchtime)
-			if err != nil {
-				log.Fatal(err)
-			}
-			m.read(out)
-		}
+	m := &measurements{samples: map[key]sample{}}
+	if err := m.measure(runs, *passes, *samples, *benchtime); err != nil {
+		log.Fatal(err)
 	}
 	m.print(os.Stdout)
 	m.printClients(os.Stdout)
@@ -74,12 +71,55 @@ func main() {
 	}
 }
 
-func benchmark(r run, benchtime string) ([]byte, error) {
-	if r.benchtime != "" {
-		benchtime = r.benchtime
+// measure makes all passes.
+func (m *measurements) measure(runs []run, passes, samples int, benchtime string) error {
+	program, err := build()
+	if err != nil {
+		return err
 	}
-	command := exec.Command("go", "test", "-run=NONE", "-bench="+r.benchmarks, "-cpu="+r.processors, "-benchtime="+benchtime, "-benchmem", "-count=1", pkg)
-	command.Stderr = os.Stderr
+	defer os.RemoveAll(filepath.Dir(program))
+	for pass := range passes {
+		for _, run := range runs {
+			time, count := benchtime, samples
+			if run.benchtime != "" {
+				if pass%5 != 0 {
+					continue
+				}
+				time, count = run.benchtime, 1
+			}
+			log.Printf("pass %d of %d: %s", pass+1, passes, run.benchmarks)
+			out, err := benchmark(program, run, time, count)
+			if err != nil {
+				return err
+			}
+			m.read(out)
+		}
+	}
+	return nil
+}
+
+// build makes the program that the benchmarks are in, in a folder of its own.
+func build() (program string, err error) {
+	dir, err := os.MkdirTemp("", "ratios")
+	if err != nil {
+		return "", err
+	}
+	program = filepath.Join(dir, "bench.test")
+	if out, err := exec.Command("go", "test", "-c", "-o", program, pkg).CombinedOutput(); err != nil {
+		return "", errors.Join(fmt.Errorf("go test -c %s: %w\n%s", pkg, err, out), os.RemoveAll(dir))
+	}
+	return program, nil
+}
+
+// benchmark makes one run, in the folder of the benchmarks, with that many samples.
+func benchmark(program string, r run, time string, samples int) ([]byte, error) {
+	dir, err := exec.Command("go", "list", "-f", "{{.Dir}}", pkg).Output()
+	if err != nil {
+		return nil, err
+	}
+	command := exec.Command(program, "-test.run=NONE", "-test.bench="+r.benchmarks, "-test.cpu="+r.processors,
+		"-test.benchtime="+time, "-test.count="+strconv.Itoa(samples), "-test.benchmem")
+	command.Dir, command.Stderr = strings.TrimSpace(string(dir)), os.Stderr
 	out, err := command.Output()
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, out)
@@ -93,7 +133,7 @@ type key struct {
 	processors int
 }
 
-// A sample is what one pass says.
+// A sample is what a benchmark says, each figure the least that it has said.
 type sample struct {
 	ns, allocs float64
 	kept       float64 // bytes for each policy, of the benchmark that says so
@@ -102,7 +142,7 @@ type sample struct {
 type measurements struct {
 	machine []string
 	order   []key
-	samples map[key][]sample // by pass
+	samples map[key]sample
 }
 
 // kept is a metric of a benchmark of memory.
@@ -127,14 +167,16 @@ func (m *measurements) read(out []byte) {
 		if found[2] != "" {
 			k.processors, _ = strconv.Atoi(found[2])
 		}
-		if m.samples[k] == nil {
-			m.order = append(m.order, k)
-		}
 		one := sample{ns: number(found[3]), allocs: number(found[4]), kept: math.NaN()}
 		if memory := kept.FindStringSubmatch(lines.Text()); memory != nil {
 			one.kept = number(memory[1])
 		}
-		m.samples[k] = append(m.samples[k], one)
+		if before, ok := m.samples[k]; ok {
+			one = sample{min(one.ns, before.ns), min(one.allocs, before.allocs), min(one.kept, before.kept)}
+		} else {
+			m.order = append(m.order, k)
+		}
+		m.samples[k] = one
 	}
 }
 
@@ -143,47 +185,18 @@ func number(text string) float64 {
 	return x
 }
 
-// A figure is computed from one pass.
-type figure func(p pass) float64
+// A figure is computed from what was measured; NaN if that was not.
+type figure func(m *measurements) float64
 
-// A pass gives the samples of one pass; what is missing is NaN.
-type pass struct {
-	*measurements
-	number int
-}
-
-func (p pass) sample(k key) sample {
-	if all := p.samples[k]; p.number < len(all) {
-		return all[p.number]
+func (m *measurements) sample(k key) sample {
+	if s, ok := m.samples[k]; ok {
+		return s
 	}
 	return sample{math.NaN(), math.NaN(), math.NaN()}
 }
 
-func (p pass) ns(name string) float64     { return p.sample(key{name, 1}).ns }
-func (p pass) allocs(name string) float64 { return p.sample(key{name, 1}).allocs }
-
-// median is that of a figure over the passes.
-func (m *measurements) median(f figure) float64 {
-	var all []float64
-	for i := range m.passes() {
-		if x := f(pass{m, i}); !math.IsNaN(x) {
-			all = append(all, x)
-		}
-	}
-	if len(all) == 0 {
-		return math.NaN()
-	}
-	slices.Sort(all)
-	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
-}
-
-func (m *measurements) passes() int {
-	n := 0
-	for _, all := range m.samples {
-		n = max(n, len(all))
-	}
-	return n
-}
+func (m *measurements) ns(name string) float64     { return m.sample(key{name, 1}).ns }
+func (m *measurements) allocs(name string) float64 { return m.sample(key{name, 1}).allocs }
 
 // A table has a row for each library and a column for each scenario.
 type table struct {
@@ -236,7 +249,7 @@ func first(group string) string {
 }
 
 func (m *measurements) print(w io.Writer) {
-	fmt.Fprintf(w, "%s; median of %d passes. A cell is the time of one operation, its ratio to %s, and allocations.\n", strings.Join(m.machine, ", "), m.passes(), ours)
+	fmt.Fprintf(w, "%s. A cell is the time of one operation, its ratio to %s, and allocations.\n", strings.Join(m.machine, ", "), ours)
 	for _, t := range m.tables() {
 		fmt.Fprintf(w, "\n## %s\n\n| | %s |\n|---|%s\n", t.title, strings.Join(t.columns, " | "), strings.Repeat("---:|", len(t.columns)))
 		for _, row := range t.rows {
@@ -252,8 +265,7 @@ func (m *measurements) print(w io.Writer) {
 // clients is the group of benchmarks that have a client alone and under a policy.
 const clients = "Clients"
 
-// printClients has a row for each client. Differences are medians of those within each
-// pass, as ratios are.
+// printClients has a row for each client.
 func (m *measurements) printClients(w io.Writer) {
 	rows := []string{}
 	for _, k := range m.order {
@@ -269,20 +281,20 @@ func (m *measurements) printClients(w io.Writer) {
 		name := clients + "/" + row + "/"
 		plain, timed, under := name+"bare", name+"bare+deadline", name+ours
 		fmt.Fprintf(w, "| %s | %s | %s | %.2f | %s | %s | %s | %s | %s |\n", row,
-			m.cellOf(duration, func(p pass) float64 { return p.ns(plain) }),
-			m.cellOf(duration, func(p pass) float64 { return p.ns(under) }),
-			m.median(ratio(under, plain)),
-			m.cellOf(duration, func(p pass) float64 { return p.ns(under) - p.ns(plain) }),
-			m.cellOf(duration, func(p pass) float64 { return p.ns(timed) - p.ns(plain) }),
+			m.cellOf(duration, func(m *measurements) float64 { return m.ns(plain) }),
+			m.cellOf(duration, func(m *measurements) float64 { return m.ns(under) }),
+			ratio(under, plain)(m),
+			m.cellOf(duration, func(m *measurements) float64 { return m.ns(under) - m.ns(plain) }),
+			m.cellOf(duration, func(m *measurements) float64 { return m.ns(timed) - m.ns(plain) }),
 			m.cellOf(count, allocs(plain)),
-			m.cellOf(count, func(p pass) float64 { return p.allocs(under) - p.allocs(plain) }),
-			m.cellOf(count, func(p pass) float64 { return p.allocs(timed) - p.allocs(plain) }))
+			m.cellOf(count, func(m *measurements) float64 { return m.allocs(under) - m.allocs(plain) }),
+			m.cellOf(count, func(m *measurements) float64 { return m.allocs(timed) - m.allocs(plain) }))
 	}
 }
 
 // cellOf is empty if the figure was not measured.
 func (m *measurements) cellOf(format func(float64) string, f figure) string {
-	if x := m.median(f); !math.IsNaN(x) {
+	if x := f(m); !math.IsNaN(x) {
 		return format(x)
 	}
 	return ""
@@ -293,19 +305,19 @@ func count(x float64) string { return fmt.Sprintf("%.0f", x) }
 func (m *measurements) printTargets(w io.Writer) {
 	fmt.Fprint(w, "\n## Targets\n\n| | measured | must | aim | |\n|---|---:|---:|---:|---|\n")
 	for _, t := range targets {
-		got := m.median(t.figure)
+		got := t.figure(m)
 		fmt.Fprintf(w, "| %s | %.3g | %.3g | %.3g | %s |\n", t.what, got, t.must, t.aim, t.verdict(got))
 	}
 }
 
 // cell is empty where a library cannot do what the scenario needs.
 func (m *measurements) cell(k, base key) string {
-	if len(m.samples[k]) == 0 {
+	if _, ok := m.samples[k]; !ok {
 		return ""
 	}
-	ns := m.median(func(p pass) float64 { return p.sample(k).ns })
-	ratio := m.median(func(p pass) float64 { return p.sample(k).ns / p.sample(base).ns })
-	allocs := m.median(func(p pass) float64 { return p.sample(k).allocs })
+	ns := m.sample(k).ns
+	ratio := m.sample(k).ns / m.sample(base).ns
+	allocs := m.sample(k).allocs
 	if math.IsNaN(ratio) {
 		return fmt.Sprintf("%s, %.0f", duration(ns), allocs)
 	}
@@ -355,28 +367,28 @@ const (
 )
 
 var targets = []target{
-	{"success, added to a bare call: redress-ctx / failsafe-retry-breaker", 0.1, 0.1, func(p pass) float64 {
-		return added(p, "redress-ctx") / added(p, "failsafe-retry-breaker")
+	{"success, added to a bare call: redress-ctx / failsafe-retry-breaker", 0.1, 0.1, func(m *measurements) float64 {
+		return added(m, "redress-ctx") / added(m, "failsafe-retry-breaker")
 	}},
-	{"success, added to a bare call: redress-ctx / gobreaker", 0.6, 0.3, func(p pass) float64 {
-		return added(p, "redress-ctx") / added(p, "gobreaker")
+	{"success, added to a bare call: redress-ctx / gobreaker", 0.6, 0.3, func(m *measurements) float64 {
+		return added(m, "redress-ctx") / added(m, "gobreaker")
 	}},
-	{"success, added to a bare call: redress-ctx+log / failsafe-retry-breaker", 0.1, 0.1, func(p pass) float64 {
-		return added(p, lean) / added(p, "failsafe-retry-breaker")
+	{"success, added to a bare call: redress-ctx+log / failsafe-retry-breaker", 0.1, 0.1, func(m *measurements) float64 {
+		return added(m, lean) / added(m, "failsafe-retry-breaker")
 	}},
-	{"success, added to a bare call: redress-ctx+log / gobreaker", 0.6, 0.3, func(p pass) float64 {
-		return added(p, lean) / added(p, "gobreaker")
+	{"success, added to a bare call: redress-ctx+log / gobreaker", 0.6, 0.3, func(m *measurements) float64 {
+		return added(m, lean) / added(m, "gobreaker")
 	}},
 	{"success, allocations: redress-ctx+log", 0, 0, allocs(success + lean)},
-	{"success, added to a bare call: redress+timeout / failsafe-all", 1. / 8, 1. / 15, func(p pass) float64 {
-		return added(p, "redress+timeout") / added(p, "failsafe-all")
+	{"success, added to a bare call: redress+timeout / failsafe-all", 1. / 8, 1. / 15, func(m *measurements) float64 {
+		return added(m, "redress+timeout") / added(m, "failsafe-all")
 	}},
 	{"success, allocations: redress+timeout", 1, 1, allocs(success + "redress+timeout")},
-	{"success, ns for five rules of results, less those of a switch", 10, 0, func(p pass) float64 {
-		return p.ns(success+"redress-ctx+results") - p.ns(success+"redress-ctx") - (p.ns(success+"loop+results") - p.ns(success+"loop"))
+	{"success, ns for five rules of results, less those of a switch", 10, 0, func(m *measurements) float64 {
+		return m.ns(success+"redress-ctx+results") - m.ns(success+"redress-ctx") - (m.ns(success+"loop+results") - m.ns(success+"loop"))
 	}},
-	{"success: redress-ctx, two processors / one", 0.7, 0.55, func(p pass) float64 {
-		return p.sample(key{success + "redress-ctx", 2}).ns / p.ns(success+"redress-ctx")
+	{"success: redress-ctx, two processors / one", 0.7, 0.55, func(m *measurements) float64 {
+		return m.sample(key{success + "redress-ctx", 2}).ns / m.ns(success+"redress-ctx")
 	}},
 	{"three failures: redress-ctx / cenkalti", 0.5, 0.25, ratio(giveUp+"redress-ctx", giveUp+"cenkalti")},
 	{"three failures: redress-ctx / failsafe-all", 1. / 8, 1. / 8, ratio(giveUp+"redress-ctx", giveUp+"failsafe-all")},
@@ -389,21 +401,23 @@ var targets = []target{
 	{"50 rules without regex, mixed: redress / hand", 1.5, 1, ratio(mixed+"redress", mixed+"hand")},
 	{"50 rules without regex, mixed, allocations: redress", 0, 0, allocs(mixed + "redress")},
 	{"50 rules, mixed: redress / hand", 0.15, 0.05, ratio("Rules/50rules/mixed/redress", "Rules/50rules/mixed/hand")},
-	{"50 rules without regex, mixed: redress / cel-go, best style", 1. / 25, 1. / 35, func(p pass) float64 {
-		return p.ns(mixed+"redress") / min(p.ns(mixed+"cel-map"), p.ns(mixed+"cel-activation"), p.ns(mixed+"cel-chain"))
+	{"50 rules without regex, mixed: redress / cel-go, best style", 1. / 25, 1. / 35, func(m *measurements) float64 {
+		return m.ns(mixed+"redress") / min(m.ns(mixed+"cel-map"), m.ns(mixed+"cel-activation"), m.ns(mixed+"cel-chain"))
 	}},
 	{"50 rules without regex, mixed: redress / cel-map", 1. / 50, 1. / 70, ratio(mixed+"redress", mixed+"cel-map")},
 	{"load 1,000 policies, distinct rules: redress / nodes of YAML", 4, 2.5, ratio("Load/policies/distinct/redress", "Load/policies/distinct/yaml")},
 	{"load 1,000 policies, shared rules: redress / nodes of YAML", 2, 1.3, ratio("Load/policies/shared/redress", "Load/policies/shared/yaml")},
-	{"load 1,000 policies, seconds", 1, 0.5, func(p pass) float64 { return p.ns("Load/policies/distinct/redress") / 1e9 }},
-	{"KiB kept for each policy", 8, 3, func(p pass) float64 { return p.sample(key{"LoadMemory/kept/distinct/redress", 1}).kept / 1024 }},
+	{"load 1,000 policies, seconds", 1, 0.5, func(m *measurements) float64 { return m.ns("Load/policies/distinct/redress") / 1e9 }},
+	{"KiB kept for each policy", 8, 3, func(m *measurements) float64 { return m.sample(key{"LoadMemory/kept/distinct/redress", 1}).kept / 1024 }},
 	{"lint 1,000 files, distinct expressions, one processor: redress-lint / nodes of YAML", 2.5, 1.5, ratio("Lint/distinct", "LintNodes/distinct")},
 	{"lint 1,000 files, shared rules, one processor: redress-lint / nodes of YAML", 1.5, 1.2, ratio("Lint/shared", "LintNodes/shared")},
 	{"lint one file / an empty program", 6, 3, ratio("Start/one-file", "Start/empty")},
 }
 
-func added(p pass, row string) float64 { return p.ns(success+row) - p.ns(success+"bare") }
+func added(m *measurements, row string) float64 { return m.ns(success+row) - m.ns(success+"bare") }
 
-func allocs(name string) figure { return func(p pass) float64 { return p.allocs(name) } }
+func allocs(name string) figure { return func(m *measurements) float64 { return m.allocs(name) } }
 
-func ratio(name, base string) figure { return func(p pass) float64 { return p.ns(name) / p.ns(base) } }
+func ratio(name, base string) figure {
+	return func(m *measurements) float64 { return m.ns(name) / m.ns(base) }
+}

@@ -22,6 +22,7 @@ type Rule struct {
 // many goroutines.
 type List struct {
 	rules   []*Rule
+	whens   []Condition           // of the rules, side by side
 	scratch bool                  // rules write to the scratch space
 	made    atomic.Pointer[index] // made when it is first needed
 
@@ -32,8 +33,9 @@ type List struct {
 
 // NewList makes a list. Conditions and hints that read vars must come from one compiler.
 func NewList(rules []*Rule) *List {
-	l := &List{rules: rules}
+	l := &List{rules: rules, whens: make([]Condition, 0, len(rules))}
 	for _, r := range rules {
+		l.whens = append(l.whens, r.When)
 		l.scratch = l.scratch || r.When.scratch || r.Hint != nil && r.Hint.scratch
 	}
 	l.Decide = func(in *engine.Input) engine.Verdict {
@@ -106,7 +108,7 @@ func (l *List) First(in *engine.Input) (first int, errors []engine.RuleError) {
 			}
 			may &^= rule
 			i += w * 64
-			when := &l.rules[i].When
+			when := &l.whens[i]
 			if when.pure != nil {
 				if when.pure(in) {
 					return i, errors
