@@ -29,6 +29,9 @@ func (c *Command) init(args []string) error {
 	if len(rest) == 1 {
 		folder = rest[0]
 	}
+	if *pack == "" {
+		return usagef("--pack names a built-in rule pack; redress-lint show lists them")
+	}
 	starter, ok := starters[*pack]
 	if !ok {
 		if _, exists := interp.PackSource(*pack); exists {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
+	"github.com/redress-policy/redress/internal/ir"
 	"github.com/redress-policy/redress/internal/load"
 	"github.com/redress-policy/redress/interp"
 )
@@ -35,6 +36,9 @@ func readPaths(paths []string, allowEmpty bool) ([]sourceSet, error) {
 			source, err := dsl.ReadFile(os.DirFS(filepath.Dir(path)), filepath.Base(path))
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", path, cause(err))
+			}
+			if ir.IsBundle(source.Bytes) {
+				return nil, fmt.Errorf("%s is a bundle: name the documents that it was built from; redress-lint show says what it holds", path)
 			}
 			files.sources = append(files.sources, rename(source, filepath.ToSlash(path)))
 			continue

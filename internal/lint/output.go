@@ -134,8 +134,8 @@ func (c *Command) emit(sinks []sink, run *report.Run) error {
 // writeFile writes a file whole or not at all.
 func writeFile(name string, text []byte) error {
 	tmp, err := os.CreateTemp(filepath.Dir(name), ".redress-*")
-	if err != nil {
-		return plain(err)
+	if err != nil { // which names the temporary file
+		return fmt.Errorf("%s: %w", name, cause(err))
 	}
 	_, err = tmp.Write(text)
 	err = errors.Join(err, tmp.Chmod(0o644), tmp.Close())
