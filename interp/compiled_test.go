@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -642,20 +641,7 @@ func oneAfterAnother(rules []*rule, in *engine.Input) (v engine.Verdict) {
 // TestOnlyTheseOfTheCorpusRunOnCELGo: of the packs none, of the examples of the language
 // one that shows what is rare.
 func TestOnlyTheseOfTheCorpusRunOnCELGo(t *testing.T) {
-	var sources []*dsl.Source
-	for _, pattern := range []string{"packs/*.yaml", "../testdata/policies/ok/*.yaml", "../testdata/scenarios/*.yaml", "../examples/*/*.yaml"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, file := range files {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			sources = append(sources, dsl.NewSource(file, text))
-		}
-	}
+	sources := sourcesOf(t, "packs/*.yaml", "../testdata/policies/ok/*.yaml", "../testdata/scenarios/*.yaml", "../examples/*/*.yaml")
 	policies, got := 0, []string{}
 	for _, source := range sources {
 		set, _ := dsl.ParseSet([]*dsl.Source{source})

@@ -55,17 +55,7 @@ func TestOrdinaryPoliciesDoNotNeedCELGosParser(t *testing.T) {
 		text, _ := PackSource(name)
 		sources = append(sources, dsl.NewSource(name, text))
 	}
-	files, err := filepath.Glob("../testdata/policies/ok/*.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sources = append(sources, dsl.NewSource(file, text))
-	}
+	sources = append(sources, sourcesOf(t, "../testdata/policies/ok/*.yaml")...)
 	_, parser, err := sharedEnv()
 	if err != nil {
 		t.Fatal(err)
@@ -83,6 +73,26 @@ func TestOrdinaryPoliciesDoNotNeedCELGosParser(t *testing.T) {
 	if n < 300 {
 		t.Errorf("only %d expressions were found", n)
 	}
+}
+
+// sourcesOf reads the files of patterns, each of which must have some.
+func sourcesOf(t *testing.T, patterns ...string) []*dsl.Source {
+	t.Helper()
+	var sources []*dsl.Source
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: nothing, %v", pattern, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sources = append(sources, dsl.NewSource(file, text))
+		}
+	}
+	return sources
 }
 
 // eachExpr finds all expressions in a value.
