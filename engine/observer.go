@@ -194,8 +194,8 @@ type slogObserver struct{ logger *slog.Logger }
 
 // Wants implements SelectiveObserver.
 func (o slogObserver) Wants(ctx context.Context, kinds EventSet) bool {
-	for i := range logged {
-		if kinds&logged[i].kinds != 0 && o.logger.Enabled(ctx, logged[i].level) {
+	for _, at := range logLevels {
+		if kinds&at.kinds != 0 && o.logger.Enabled(ctx, at.level) {
 			return true
 		}
 	}
@@ -242,22 +242,21 @@ func levelOf(kind EventKind) slog.Level {
 	return slog.LevelWarn
 }
 
-// logged are the kinds of events by the level at which they are logged.
-var logged = func() (all []struct {
+// logged are the kinds of events that are logged at a level.
+type logged struct {
 	level slog.Level
 	kinds EventSet
-}) {
-	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
-		var kinds EventSet
+}
+
+// logLevels are all levels at which events are logged.
+var logLevels = func() []logged {
+	levels := []logged{{level: slog.LevelDebug}, {level: slog.LevelInfo}, {level: slog.LevelWarn}, {level: slog.LevelError}}
+	for i := range levels {
 		for _, kind := range EventKinds() {
-			if levelOf(kind) == level {
-				kinds |= EventsOf(kind)
+			if levelOf(kind) == levels[i].level {
+				levels[i].kinds |= EventsOf(kind)
 			}
 		}
-		all = append(all, struct {
-			level slog.Level
-			kinds EventSet
-		}{level, kinds})
 	}
-	return all
+	return levels
 }()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"reflect"
@@ -246,6 +247,26 @@ func TestRefusedCallsOfDifferentOperationsHaveErrorsOfTheirOwn(t *testing.T) {
 		want := &engine.Error{Policy: "p", Operation: operation, Revision: "r", Reason: engine.CircuitOpen}
 		if !reflect.DeepEqual(err, error(want)) {
 			t.Errorf("%#v", err)
+		}
+	}
+}
+
+func TestALoggerWantsTheEventsOfItsLevelAndAbove(t *testing.T) {
+	wants := func(least slog.Level, kind engine.EventKind) bool {
+		o := engine.SlogObserver(slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: least})))
+		return o.(engine.SelectiveObserver).Wants(t.Context(), engine.EventsOf(kind))
+	}
+	for _, kind := range engine.EventKinds() {
+		if !wants(slog.LevelDebug, kind) {
+			t.Errorf("%v is never logged", kind)
+		}
+		if wants(slog.LevelError+1, kind) {
+			t.Errorf("%v is logged above the level of errors", kind)
+		}
+	}
+	for kind, level := range map[engine.EventKind]slog.Level{engine.EventSuccess: slog.LevelDebug, engine.EventRetry: slog.LevelInfo, engine.EventBudgetExhausted: slog.LevelWarn, engine.EventCircuitOpened: slog.LevelError} {
+		if !wants(level, kind) || wants(level+1, kind) {
+			t.Errorf("%v is not logged at %v", kind, level)
 		}
 	}
 }
