@@ -103,6 +103,13 @@ type bundleFile string
 
 // Read implements Source.
 func (b bundleFile) Read(context.Context) (Snapshot, error) {
+	info, err := os.Stat(string(b))
+	if err != nil {
+		return Snapshot{}, err
+	}
+	if !info.Mode().IsRegular() { // reading a pipe might never end
+		return Snapshot{}, fmt.Errorf("%s is no regular file", string(b))
+	}
 	file, err := os.Open(string(b))
 	if err != nil {
 		return Snapshot{}, err
@@ -118,8 +125,8 @@ func (b bundleFile) Read(context.Context) (Snapshot, error) {
 	return Snapshot{Files: []File{{Name: string(b), Text: text}}, From: string(b)}, nil
 }
 
-// An HTTPSource is one file, of documents or a bundle, that a server has. It asks with the ETag of what it got
-// last, so that looking often costs little.
+// An HTTPSource is one file, of documents or a bundle, that a server has. It asks with
+// the ETag of what it got last, so that looking often costs little.
 type HTTPSource struct {
 	URL    string
 	Client *http.Client // nil means http.DefaultClient with a timeout of 30 seconds
@@ -245,7 +252,7 @@ func withoutSecrets(err error) error {
 			of.URL = shown(parsed)
 		} else {
 			of.URL = "the URL"
-			return fmt.Errorf("the URL cannot be read")
+			return errors.New("the URL of an HTTPSource cannot be read; it is not shown, for it may hold a secret")
 		}
 	}
 	return err

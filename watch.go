@@ -247,10 +247,7 @@ func (s *LiveSet) refresh(ctx context.Context) (events []*Event, err error) {
 	now := time.Now()
 	s.note(func(status *Status) { status.Checked = now })
 	if s.accepted.over(now) { // whatever the source has now
-		told, failed := s.take(s.accepted.snapshot, nil, now)
-		if events = append(events, told...); failed != nil {
-			return events, failed
-		}
+		events, _ = s.take(s.accepted.snapshot, nil, now) // a failure is told; the source may have better
 	}
 	told, err := s.take(snapshot, err, now)
 	return append(events, told...), err

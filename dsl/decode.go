@@ -69,7 +69,11 @@ func (d *decoder) mapping(n *node, what string, fields ...field) bool {
 		switch {
 		case i >= 0:
 			given[key.value] = true
-			d.value(key, value, "give it a value or leave the key out", fields[i].read)
+			help := "give it a value or leave the key out"
+			if fields[i].required {
+				help = "give it a value"
+			}
+			d.value(key, value, help, fields[i].read)
 		case !key.isOwn():
 			given[d.unknownKey(key, what, fieldNames(fields))] = true
 		}

@@ -32,9 +32,9 @@ func (c *Command) show(args []string) error {
 		}
 		if !ok {
 			if near, found := dsl.Nearest(name, interp.Packs()); found {
-				return usagef("no built-in rule pack is called %q; did you mean %q?", name, near)
+				return usagef("no built-in rule pack and no file is called %q; did you mean %q?", name, near)
 			}
-			return usagef("no built-in rule pack is called %q; redress-lint show lists them", name)
+			return usagef("no built-in rule pack and no file is called %q; redress-lint show lists them", name)
 		}
 		if _, err := c.Stdout.Write(text); err != nil {
 			return err
