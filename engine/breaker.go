@@ -53,7 +53,8 @@ type BreakerSpec struct {
 
 // A Breaker refuses calls to a dependency that keeps failing. It counts calls, not
 // attempts. Policies that are given the same Breaker share it. It is safe for use by
-// many goroutines, starts no goroutine and no timer.
+// many goroutines and starts none. While it is open it has one timer, which holds it in
+// memory until it fires; a breaker that opens in a bubble of testing/synctest stays there.
 type Breaker struct {
 	name string
 	// word mirrors generation and state of circuit, so that the calls of a closed
@@ -62,6 +63,10 @@ type Breaker struct {
 	// until mirrors when an open circuit is due for a probe, as time since the process
 	// started, so that it refuses calls without a lock; never if it is not open.
 	until atomic.Int64
+	// shut is until, from when an open circuit is due for a probe later on until a timer
+	// says that it soon will be: so long it refuses calls without a look at the clock.
+	// Else it is never.
+	shut atomic.Int64
 
 	mu      sync.Mutex
 	circuit circuit // guarded by mu
@@ -74,6 +79,8 @@ func NewBreaker(spec BreakerSpec) (*Breaker, error) {
 	}
 	spec = spec.complete()
 	b := &Breaker{name: spec.Name, circuit: newCircuit(spec)}
+	b.until.Store(int64(never))
+	b.shut.Store(int64(never))
 	b.govern(spec)
 	return b, nil
 }
@@ -257,9 +264,32 @@ func (b *Breaker) mirror() {
 	if c := &b.circuit; c.state == Open {
 		until = c.epoch.zero.Add(c.opened + c.recovery).Sub(started)
 	}
-	b.until.Store(int64(until))
+	if until != time.Duration(b.until.Load()) {
+		b.until.Store(int64(until))
+		b.shutUntil(until)
+	}
 	b.word.Store(b.circuit.generation<<2 | uint64(b.circuit.state))
 }
+
+// shutUntil has calls refused without a look at the clock until shortly before the time
+// given. It requires that mu is held.
+func (b *Breaker) shutUntil(until time.Duration) {
+	if until == never {
+		b.shut.Store(int64(never))
+		return
+	}
+	left := until - time.Since(started)
+	if left <= 2*lead {
+		b.shut.Store(int64(never))
+		return
+	}
+	b.shut.Store(int64(until))
+	time.AfterFunc(left-lead, func() { b.shut.CompareAndSwap(int64(until), int64(never)) })
+}
+
+// lead is how long before a probe is due calls begin to look at the clock again: a timer
+// that is late by less makes no probe late.
+const lead = 100 * time.Millisecond
 
 // never is before all times.
 const never = time.Duration(math.MinInt64)
@@ -267,6 +297,10 @@ const never = time.Duration(math.MinInt64)
 // refuses reports whether the circuit is open and certain to refuse a call that comes
 // when at has passed since the process started. It takes no lock.
 func (b *Breaker) refuses(at time.Duration) bool { return at < time.Duration(b.until.Load()) }
+
+// refusesAnyway reports whether the circuit is open and certain to refuse a call whatever
+// the time is. It takes no lock.
+func (b *Breaker) refusesAnyway() bool { return time.Duration(b.shut.Load()) != never }
 
 // A ticket is the place of one admitted call.
 type ticket struct {

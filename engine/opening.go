@@ -21,14 +21,17 @@ func callShort[T any](ctx context.Context, p *Policy, fn func(context.Context) (
 		s = &own
 	}
 	o := opening{ctx: ctx, policy: p.current.Load()}
-	if !o.begin(s) {
+	if !o.simple(s) {
 		return v, false, nil
 	}
 	if b := o.policy.spec.Breaker; b != nil && !b.closed(&o.ticket) {
-		if !b.refuses(o.at) || o.observer != nil && wants(ctx, o.observer, EventsOf(EventCircuitRejected)) {
+		if !o.refused(b) {
 			return v, false, nil
 		}
 		return v, true, o.policy.refuse(s.operation)
+	}
+	if !o.begin(s) {
+		return v, false, nil
 	}
 	v, err = first(&o, s, fn)
 	if err == nil && (o.policy.spec.ClassifyResult == nil || o.policy.silent(v)) {
@@ -54,10 +57,9 @@ type opening struct {
 // started is some moment of this process.
 var started = time.Now()
 
-// begin reads the clock. It reports whether the short way will do: nobody wants to be
-// told of a success, the caller is there, and operation, rules and breaker alone have a
-// say.
-func (o *opening) begin(s *settings) bool {
+// simple reports whether operation, rules and breaker alone have a say, the caller is
+// there, and nobody wants to be told of a success.
+func (o *opening) simple(s *settings) bool {
 	spec := &o.policy.spec
 	switch {
 	case s.timeline, s.clock != nil, s.abort != nil, s.resultError != nil:
@@ -67,9 +69,30 @@ func (o *opening) begin(s *settings) bool {
 	case o.ctx.Err() != nil:
 		return false
 	}
-	if o.observer = observerOf(spec, s); o.observer != nil && (watchesCalls(o.observer) || wants(o.ctx, o.observer, successEvents)) {
+	o.observer = observerOf(spec, s)
+	return o.observer == nil || !watchesCalls(o.observer) && !wants(o.ctx, o.observer, successEvents)
+}
+
+// refused reports whether the breaker, which is not closed, is certain to refuse the call,
+// and nobody wants to be told of that.
+func (o *opening) refused(b *Breaker) bool {
+	if o.observer != nil && wants(o.ctx, o.observer, EventsOf(EventCircuitRejected)) {
 		return false
 	}
+	end, limited := o.ctx.Deadline()
+	switch {
+	case limited:
+		now := time.Now()
+		return now.Before(end) && b.refuses(now.Sub(started))
+	case b.refusesAnyway():
+		return true
+	}
+	return b.refuses(time.Since(started))
+}
+
+// begin reads the clock. It reports whether the caller's deadline is still to come.
+func (o *opening) begin(s *settings) bool {
+	spec := &o.policy.spec
 	end, limited := o.ctx.Deadline()
 	if s.callerContext && spec.AttemptTimeout == 0 && !limited {
 		o.at = time.Since(started) // takes half as long as time.Now

@@ -270,3 +270,43 @@ func TestALoggerWantsTheEventsOfItsLevelAndAbove(t *testing.T) {
 		}
 	}
 }
+
+// TestAnOpenBreakerLetsItsProbeThroughAtTheMomentThatItIsDue holds although calls that it
+// refuses long before do not look at the clock.
+func TestAnOpenBreakerLetsItsProbeThroughAtTheMomentThatItIsDue(t *testing.T) {
+	for _, recovery := range []time.Duration{time.Millisecond, 200 * time.Millisecond, 30 * time.Second, time.Hour} {
+		for _, after := range []time.Duration{0, recovery / 4} { // when it is given half of the recovery time
+			synctest.Test(t, func(t *testing.T) {
+				spec := engine.BreakerSpec{FailureThreshold: 1, RecoveryTimeout: recovery}
+				b := breaker(t, spec)
+				p := policy(t, engine.Spec{MaxAttempts: 1, Classify: byCode, Breaker: b}).Bind(engine.WithCallerContext())
+				fails := func(context.Context) error { return failure(engine.ServerError) }
+				refused := func() bool {
+					made := false
+					engine.Do(t.Context(), p, func(context.Context) error { made = true; return nil })
+					return !made
+				}
+				if err := engine.Do(t.Context(), p, fails); b.State() != engine.Open {
+					t.Fatalf("the breaker is %v after %v", b.State(), err)
+				}
+				due := recovery
+				if after > 0 {
+					time.Sleep(after)
+					due = recovery / 2
+					spec.RecoveryTimeout = due
+					if _, err := b.Reconfigure(spec); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(due - after - 1)
+				if !refused() {
+					t.Errorf("recovery %v, due after %v: a call was made before", recovery, due)
+				}
+				time.Sleep(1)
+				if refused() {
+					t.Errorf("recovery %v, due after %v: no probe was let through", recovery, due)
+				}
+			})
+		}
+	}
+}
