@@ -2,7 +2,6 @@ package dsl
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -294,7 +293,19 @@ func (d *decoder) anyText(what string, v *Value[string]) func(*node) {
 	}
 }
 
-var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+// isName reports whether a text is letters, digits, `-`, `_` and `.`, beginning with a
+// letter or a digit.
+func isName(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case i > 0 && (c == '-' || c == '_' || c == '.'):
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
 
 // name reads a name of a document or a rule.
 func (d *decoder) name(what string, v *Value[string]) func(*node) {
@@ -304,7 +315,7 @@ func (d *decoder) name(what string, v *Value[string]) func(*node) {
 			return
 		}
 		set(v, n, s.value)
-		if !nameForm.MatchString(s.value) {
+		if !isName(s.value) {
 			d.errorf(n.rng, CodeBadName, "use letters, digits, `-`, `_` and `.`, beginning with a letter or a digit", "%q is no name", s.value)
 		}
 	}

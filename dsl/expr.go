@@ -2,9 +2,10 @@ package dsl
 
 import (
 	"bytes"
-	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/redress-policy/redress/internal/lazyregexp"
 )
 
 // Place returns where the code points [start, end) of the text stand in the file,
@@ -63,7 +64,7 @@ func (d *decoder) expr(what string, e *Expr) func(*node) {
 }
 
 // operator is what an expression cannot begin with: something stood before it.
-var operator = regexp.MustCompile(`^($|[=!<>&|*/%+?.]|in\b)`)
+var operator = lazyregexp.New(`^($|[=!<>&|*/%+?.]|in\b)`)
 
 // isExpression reports what YAML did not read as a text.
 func (d *decoder) isExpression(what string, n *node) bool {

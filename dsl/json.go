@@ -49,7 +49,7 @@ func (n *node) json() any {
 func jsonNumber(n *node) (json.Number, bool) {
 	x, err := strconv.ParseFloat(n.value, 64)
 	switch {
-	case !plainNumber.MatchString(n.value) || err != nil || math.IsInf(x, 0):
+	case !isPlainNumber(n.value) || err != nil || math.IsInf(x, 0):
 		return "", false
 	case json.Valid([]byte(n.value)):
 		return json.Number(n.value), true

@@ -3,13 +3,20 @@ package dsl
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redress-policy/redress/internal/lazyregexp"
 )
 
-var plainInteger = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
+// isPlainInteger reports whether a text is a whole number in plain decimal.
+func isPlainInteger(s string) bool { return isWhole(strings.TrimPrefix(s, "-")) }
+
+// isWhole reports whether a text is digits, with no zero before others.
+func isWhole(s string) bool { return areDigits(s) && (s[0] != '0' || len(s) == 1) }
+
+func areDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // integer reads a plain decimal integer of at least least and at most most.
 func (d *decoder) integer(what string, v *Value[int], least, most int) func(*node) {
@@ -24,12 +31,12 @@ func (d *decoder) integer(what string, v *Value[int], least, most int) func(*nod
 			return
 		case s.style != plainStyle || s.tagged && s.tag != "!!int":
 			help := "write digits alone"
-			if plainInteger.MatchString(s.value) {
+			if isPlainInteger(s.value) {
 				help = "write " + shorten(s.value) + ", without quotes or tag"
 			}
 			d.errorf(n.rng, CodeBadInteger, help, "%s is a whole number, not %s", what, n.describe())
 			return
-		case !plainInteger.MatchString(s.value):
+		case !isPlainInteger(s.value):
 			is, help := otherNotation(s.value)
 			d.errorf(n.rng, CodeBadInteger, help, "%s is a whole number in plain decimal, not %s", what, is)
 			return
@@ -49,18 +56,18 @@ func (d *decoder) integer(what string, v *Value[int], least, most int) func(*nod
 // notations are the ways to write an integer that are not ours. Readers of YAML do
 // not agree on them: 017 is 15 to some and 17 to others.
 var notations = []struct {
-	form *regexp.Regexp
+	form *lazyregexp.Regexp
 	says string
 }{
-	{regexp.MustCompile(`_`), "%s with underscores"},
-	{regexp.MustCompile(`^[-+]?0[xX]`), "the hexadecimal %s"},
-	{regexp.MustCompile(`^[-+]?0[bB]`), "the binary %s"},
-	{regexp.MustCompile(`^[-+]?0[oO]`), "the octal %s"},
-	{regexp.MustCompile(`^[-+]?0[0-9]+$`), "%s, which some readers take for octal"},
-	{regexp.MustCompile(`^\+`), "%s with a sign"},
-	{regexp.MustCompile(`^-?[0-9.]+[eE]`), "%s with an exponent"},
-	{regexp.MustCompile(`^-?[0-9]*\.0*$`), "%s with a decimal point"},
-	{regexp.MustCompile(`^-?[0-9]*\.[0-9]*$`), "the fraction %s"},
+	{lazyregexp.New(`_`), "%s with underscores"},
+	{lazyregexp.New(`^[-+]?0[xX]`), "the hexadecimal %s"},
+	{lazyregexp.New(`^[-+]?0[bB]`), "the binary %s"},
+	{lazyregexp.New(`^[-+]?0[oO]`), "the octal %s"},
+	{lazyregexp.New(`^[-+]?0[0-9]+$`), "%s, which some readers take for octal"},
+	{lazyregexp.New(`^\+`), "%s with a sign"},
+	{lazyregexp.New(`^-?[0-9.]+[eE]`), "%s with an exponent"},
+	{lazyregexp.New(`^-?[0-9]*\.0*$`), "%s with a decimal point"},
+	{lazyregexp.New(`^-?[0-9]*\.[0-9]*$`), "the fraction %s"},
 }
 
 // otherNotation names the notation of what is no plain integer, and says what to
@@ -92,7 +99,26 @@ func otherNotation(s string) (is, help string) {
 	return is, help
 }
 
-var plainNumber = regexp.MustCompile(`^-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$`)
+// isPlainNumber reports whether a text is a number in plain decimal, perhaps with a fraction
+// and an exponent: -0.5, 2., .5 and 1e-3 are.
+func isPlainNumber(s string) bool {
+	s = strings.TrimPrefix(s, "-")
+	if at := strings.IndexAny(s, "eE"); at >= 0 {
+		exponent := s[at+1:]
+		if exponent != "" && (exponent[0] == '+' || exponent[0] == '-') {
+			exponent = exponent[1:]
+		}
+		if !areDigits(exponent) {
+			return false
+		}
+		s = s[:at]
+	}
+	whole, fraction, _ := strings.Cut(s, ".")
+	if whole == "" {
+		return areDigits(fraction)
+	}
+	return isWhole(whole) && (fraction == "" || areDigits(fraction))
+}
 
 // number reads a decimal number, perhaps with a fraction. bounds says in words which
 // fit.
@@ -106,7 +132,7 @@ func (d *decoder) number(what string, v *Value[float64], fits func(float64) bool
 		switch {
 		case s.style != plainStyle:
 			d.errorf(n.rng, CodeWrongType, "write it without quotes", "%s is a number, not a text", what)
-		case err != nil || !plainNumber.MatchString(s.value):
+		case err != nil || !isPlainNumber(s.value):
 			d.errorf(n.rng, CodeOutOfRange, "write it like 2 or 0.5", "%s is a number in plain decimal, not %s", what, shorten(s.value))
 		case !fits(x):
 			d.errorf(n.rng, CodeOutOfRange, "write a number that is "+bounds, "%s is %s, not %s", what, bounds, shorten(s.value))
@@ -147,8 +173,8 @@ func (d *decoder) duration(what string, v *Value[time.Duration], least time.Dura
 const durationForm = "write it like 250ms, 30s or 1m30s; units are ns, us, ms, s, m and h"
 
 var (
-	quantity = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) *([a-z]+)$`)
-	clock    = regexp.MustCompile(`^([0-9]+):([0-5][0-9])$`)
+	quantity = lazyregexp.New(`^([0-9]+(?:\.[0-9]+)?) *([a-z]+)$`)
+	clock    = lazyregexp.New(`^([0-9]+):([0-5][0-9])$`)
 )
 
 // units are the names that people give to units of time.
@@ -163,7 +189,7 @@ var units = map[string]time.Duration{
 // durationHelp says how a duration of another notation is written.
 func durationHelp(s string) string {
 	s = strings.ToLower(strings.TrimSpace(s))
-	if plainInteger.MatchString(s) && len(s) < 12 {
+	if isPlainInteger(s) && len(s) < 12 {
 		if s == "0" {
 			return "write 0s"
 		}

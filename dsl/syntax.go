@@ -3,9 +3,10 @@ package dsl
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/redress-policy/redress/internal/lazyregexp"
 )
 
 // What the yaml library says of a mistake is vague. The line on which it stands says
@@ -130,11 +131,11 @@ func (r *reader) tabbed(n int) (Diagnostic, bool) {
 }
 
 var (
-	keyLine      = regexp.MustCompile(`^( *(?:- +)*)([A-Za-z_][A-Za-z0-9_-]*): +(\S.*)$`)
-	flowKey      = regexp.MustCompile(`[{,] *(when|retry_after): +(\S.*)$`)
-	flowValueEnd = regexp.MustCompile(`\s*(, *[a-z_]+: |\}\s*$)`)
-	blockHeader  = regexp.MustCompile(`^[|>][-+1-9]{0,2}\s*(#.*)?$`)
-	aliasAlone   = regexp.MustCompile(`^\*[A-Za-z0-9_-]+$`)
+	keyLine      = lazyregexp.New(`^( *(?:- +)*)([A-Za-z_][A-Za-z0-9_-]*): +(\S.*)$`)
+	flowKey      = lazyregexp.New(`[{,] *(when|retry_after): +(\S.*)$`)
+	flowValueEnd = lazyregexp.New(`\s*(, *[a-z_]+: |\}\s*$)`)
+	blockHeader  = lazyregexp.New(`^[|>][-+1-9]{0,2}\s*(#.*)?$`)
+	aliasAlone   = lazyregexp.New(`^\*[A-Za-z0-9_-]+$`)
 )
 
 // A written value is what stands behind a key on one line.
@@ -376,7 +377,7 @@ func (r *reader) narrow(line Range, begins string) Range {
 }
 
 // noSpace is a key without a space behind its colon.
-var noSpace = regexp.MustCompile(`^ *(?:- +)*([A-Za-z_][A-Za-z0-9_-]*):(\S.*)$`)
+var noSpace = lazyregexp.New(`^ *(?:- +)*([A-Za-z_][A-Za-z0-9_-]*):(\S.*)$`)
 
 // problems are what the yaml library says, and what that means. Of several that fit
 // the first counts. begins tells with which characters the place begins, if it is not

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/redress-policy/redress/internal/lazyregexp"
 )
 
 // Limits of a file. They bound the time and memory that any input can cost.
@@ -272,17 +273,17 @@ type failure struct {
 	at      int // byte up to which text was read: a little behind the problem
 }
 
-var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?((?s).*)$`)
+var yamlError = lazyregexp.New(`^yaml: (?:line (\d+): )?((?s).*)$`)
 
 // fromZero are the messages for which the yaml library counts lines from 0.
-var fromZero = regexp.MustCompile(`^did not find expected (key|'|node content|<document start>)|^found (undefined|duplicate|incompatible)`)
+var fromZero = lazyregexp.New(`^did not find expected (key|'|node content|<document start>)|^found (undefined|duplicate|incompatible)`)
 
 // misplaced are messages about a value among others: the yaml library tells the line
 // on which the surrounding value begins.
-var misplaced = regexp.MustCompile(`^did not find expected (key|'-' indicator|node content|<document start>)`)
+var misplaced = lazyregexp.New(`^did not find expected (key|'-' indicator|node content|<document start>)`)
 
 // unclosed are messages about a flow collection, with the line on which it begins.
-var unclosed = regexp.MustCompile(`^did not find expected ',' or`)
+var unclosed = lazyregexp.New(`^did not find expected ',' or`)
 
 func (r *reader) failure(err error, read int) failure {
 	f := failure{message: err.Error(), at: r.start + read}

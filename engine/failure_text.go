@@ -3,6 +3,7 @@ package engine
 import (
 	"reflect"
 	"strings"
+	"sync"
 )
 
 // Errors of the standard library that have no exported type or value are known by
@@ -100,7 +101,7 @@ func recogniseText(err error) finding {
 	if text == "" {
 		return finding{}
 	}
-	for _, i := range wordingsFor[text[0]] {
+	for _, i := range wordingsFor()[text[0]] {
 		if w := &wordings[i]; w.fits(text) {
 			return w.finding
 		}
@@ -109,7 +110,8 @@ func recogniseText(err error) finding {
 }
 
 // wordingsFor lists, in order, the wordings that a text with a certain first byte may fit.
-var wordingsFor = func() (lists [256][]uint8) {
+var wordingsFor = sync.OnceValue(func() *[256][]uint8 {
+	lists := new([256][]uint8)
 	for b := range lists {
 		for i, w := range wordings {
 			if w.before == "" || w.before[0] == byte(b) {
@@ -118,4 +120,4 @@ var wordingsFor = func() (lists [256][]uint8) {
 		}
 	}
 	return lists
-}()
+})

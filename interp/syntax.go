@@ -2,7 +2,6 @@ package interp
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/google/cel-go/common"
 
 	"github.com/redress-policy/redress/dsl"
+	"github.com/redress-policy/redress/internal/lazyregexp"
 )
 
 // syntaxError reports why an expression cannot be parsed: the first reason of which
@@ -119,26 +119,26 @@ func (s *scope) badLiteral(scan textScan) bool {
 
 // A habit is something that people write who know other languages.
 type habit struct {
-	is      *regexp.Regexp // over the blanked text; group 1 is the place
+	is      *lazyregexp.Regexp // over the blanked text; group 1 is the place
 	message string
 	help    string // %s is what was written
 }
 
 var habits = []habit{
-	{regexp.MustCompile(`([“”‘’])`), "typographic quotes do not quote", `use " or '`},
-	{regexp.MustCompile(`(===)`), "=== is no operator", "write =="},
-	{regexp.MustCompile(`(!==)`), "!== is no operator", "write !="},
-	{regexp.MustCompile(`(<>)`), "<> is no operator", "write !="},
-	{regexp.MustCompile(`(=~)`), "=~ is no operator", `write err.code.matches(r"^E\d+$")`},
-	{regexp.MustCompile(`(?:[^=!<>]|^)(=)(?:[^=]|$)`), "= does not compare", "write =="},
-	{regexp.MustCompile(`(?:[^&]|^)(&)(?:[^&]|$)`), "& is no operator", "write &&"},
-	{regexp.MustCompile(`(?:[^|]|^)(\|)(?:[^|]|$)`), "| is no operator", "write ||"},
-	{regexp.MustCompile(`(?i)[\w)"'\]]\s+(and)\s+[\w("'!\[]`), "and is no operator", "write &&"},
-	{regexp.MustCompile(`(?i)[\w)"'\]]\s+(or)\s+[\w("'!\[]`), "or is no operator", "write ||"},
-	{regexp.MustCompile(`(?i)[\w)"'\]]\s+(not)\s+in\s`), "not in is no operator", "write !(err.status in [429])"},
-	{regexp.MustCompile(`(?:^|[(&|!?:]\s*)(?i:(not))\s+[\w(]`), "not is no operator", "write !(...)"},
-	{regexp.MustCompile(`(#.*)`), "# begins no comment within an expression", "write //"},
-	{regexp.MustCompile(`(?:^|[^\w.])(\d+(?:\.\d+)?(?:ns|us|ms|s|m|h|d))(?:\W|$)`), "a duration is written otherwise in an expression", `write duration("%s")`},
+	{lazyregexp.New(`([“”‘’])`), "typographic quotes do not quote", `use " or '`},
+	{lazyregexp.New(`(===)`), "=== is no operator", "write =="},
+	{lazyregexp.New(`(!==)`), "!== is no operator", "write !="},
+	{lazyregexp.New(`(<>)`), "<> is no operator", "write !="},
+	{lazyregexp.New(`(=~)`), "=~ is no operator", `write err.code.matches(r"^E\d+$")`},
+	{lazyregexp.New(`(?:[^=!<>]|^)(=)(?:[^=]|$)`), "= does not compare", "write =="},
+	{lazyregexp.New(`(?:[^&]|^)(&)(?:[^&]|$)`), "& is no operator", "write &&"},
+	{lazyregexp.New(`(?:[^|]|^)(\|)(?:[^|]|$)`), "| is no operator", "write ||"},
+	{lazyregexp.New(`(?i)[\w)"'\]]\s+(and)\s+[\w("'!\[]`), "and is no operator", "write &&"},
+	{lazyregexp.New(`(?i)[\w)"'\]]\s+(or)\s+[\w("'!\[]`), "or is no operator", "write ||"},
+	{lazyregexp.New(`(?i)[\w)"'\]]\s+(not)\s+in\s`), "not in is no operator", "write !(err.status in [429])"},
+	{lazyregexp.New(`(?:^|[(&|!?:]\s*)(?i:(not))\s+[\w(]`), "not is no operator", "write !(...)"},
+	{lazyregexp.New(`(#.*)`), "# begins no comment within an expression", "write //"},
+	{lazyregexp.New(`(?:^|[^\w.])(\d+(?:\.\d+)?(?:ns|us|ms|s|m|h|d))(?:\W|$)`), "a duration is written otherwise in an expression", `write duration("%s")`},
 }
 
 func (s *scope) habit(scan textScan) bool {

@@ -2,7 +2,6 @@ package interp
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/google/cel-go/common/types"
 
 	"github.com/redress-policy/redress/dsl"
+	"github.com/redress-policy/redress/internal/lazyregexp"
 )
 
 // typeError reports what the checker found, in words of the language. Of errors that
@@ -66,9 +66,9 @@ func (s *scope) node(id int64) (found ast.Expr) {
 }
 
 var (
-	noOverload     = regexp.MustCompile(`^found no matching overload for '([^']*)' applied to '(.*)'$`)
-	quotedInError  = regexp.MustCompile(`'([^']*)'`)
-	mismatchedType = regexp.MustCompile(`^expected type '(.*)' but found '(.*)'$`)
+	noOverload     = lazyregexp.New(`^found no matching overload for '([^']*)' applied to '(.*)'$`)
+	quotedInError  = lazyregexp.New(`'([^']*)'`)
+	mismatchedType = lazyregexp.New(`^expected type '(.*)' but found '(.*)'$`)
 )
 
 // explain puts an error of the checker into words.

@@ -3,6 +3,7 @@ package format
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/redress-policy/redress/dsl"
 )
@@ -48,7 +49,7 @@ func shapeOf(root *node) *shape {
 	for _, e := range root.entries {
 		if name, ok := e.name(); ok && name == "kind" && e.value != nil && e.value.kind == scalarNode {
 			kind, _ := plainName(e.value.text)
-			return kinds[kind]
+			return kinds()[kind]
 		}
 	}
 	if root.kind != flowNode {
@@ -58,7 +59,7 @@ func shapeOf(root *node) *shape {
 	for _, e := range f.entries {
 		if name, ok := e.name(); ok && name == "kind" && len(e.parts) == 3 {
 			kind, _ := plainName(e.parts[2].token.text)
-			return kinds[kind]
+			return kinds()[kind]
 		}
 	}
 	return nil
@@ -68,7 +69,7 @@ func words(list string) []string { return strings.Fields(list) }
 
 func listOf(entry *shape) *shape { return &shape{each: entry} }
 
-var kinds = documentShapes()
+var kinds = sync.OnceValue(documentShapes)
 
 func documentShapes() map[string]*shape {
 	strategy := strategyShape()

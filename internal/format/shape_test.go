@@ -25,11 +25,11 @@ func keysOf(t *testing.T, text string) (keys []string) {
 
 func TestEveryKeyOfTheLanguageHasItsPlace(t *testing.T) {
 	for _, kind := range dsl.DocumentKinds() {
-		if kinds[kind] == nil {
+		if kinds()[kind] == nil {
 			t.Errorf("nothing is known of documents of kind %s", kind)
 		}
 	}
-	policy, test, environment := kinds["Policy"], kinds["PolicyTest"], kinds["Environment"]
+	policy, test, environment := kinds()["Policy"], kinds()["PolicyTest"], kinds()["Environment"]
 	retry := policy.values["retry"]
 	rule := policy.values["classify"].each
 	cases, scenarios := test.values["cases"].each, test.values["scenarios"].each
@@ -46,13 +46,13 @@ func TestEveryKeyOfTheLanguageHasItsPlace(t *testing.T) {
 		texts []string // each with one unknown key; together they name every key
 	}{
 		{policy, []string{inPolicy + "qqqq: 1\n"}},
-		{kinds["Classifier"], []string{"apiVersion: redress/v1\nkind: Classifier\nqqqq: 1\n"}},
-		{kinds["Budget"], []string{"apiVersion: redress/v1\nkind: Budget\nqqqq: 1\n"}},
-		{kinds["CircuitBreaker"], []string{"apiVersion: redress/v1\nkind: CircuitBreaker\nqqqq: 1\n"}},
+		{kinds()["Classifier"], []string{"apiVersion: redress/v1\nkind: Classifier\nqqqq: 1\n"}},
+		{kinds()["Budget"], []string{"apiVersion: redress/v1\nkind: Budget\nqqqq: 1\n"}},
+		{kinds()["CircuitBreaker"], []string{"apiVersion: redress/v1\nkind: CircuitBreaker\nqqqq: 1\n"}},
 		{test, []string{inTest + "qqqq: 1\n"}},
 		{rule, []string{inPolicy + "classify: [{qqqq: 1}]\n", inPolicy + "classify: [{use: a, qqqq: 1}]\n"}},
 		{policy.values["classify_result"].each, []string{inPolicy + "classify_result: [{qqqq: 1}]\n", inPolicy + "classify_result: [{use: a, qqqq: 1}]\n"}},
-		{kinds["Classifier"].values["classify"].each, []string{inPolicy + "classify: [{qqqq: 1}]\n", inPolicy + "classify: [{use: a, qqqq: 1}]\n"}},
+		{kinds()["Classifier"].values["classify"].each, []string{inPolicy + "classify: [{qqqq: 1}]\n", inPolicy + "classify: [{use: a, qqqq: 1}]\n"}},
 		{retry, []string{inPolicy + "retry: {qqqq: 1}\n"}},
 		{retry.values["select"].each, []string{inPolicy + "retry: {select: [{qqqq: 1}]}\n"}},
 		{retry.values["classes"].each, []string{inPolicy + "retry: {classes: {AUTH: {qqqq: 1}}}\n"}},
@@ -91,7 +91,7 @@ func TestEveryKeyOfTheLanguageHasItsPlace(t *testing.T) {
 }
 
 func TestParametersOfStrategiesHaveTheirPlace(t *testing.T) {
-	strategy := kinds["Policy"].values["retry"].values["strategy"]
+	strategy := kinds()["Policy"].values["retry"].values["strategy"]
 	for _, name := range dsl.StrategyNames() {
 		if name == "func" {
 			continue

@@ -3,11 +3,12 @@ package importer
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redress-policy/redress/internal/lazyregexp"
 )
 
 // importPolly finds options of strategies, and of pipelines that hold several, in the
@@ -459,8 +460,8 @@ func (p *polly) breaker(out *policy, line *pipeline) {
 }
 
 var (
-	spanForm = regexp.MustCompile(`^(-)?(?:([0-9]{1,6})\.)?([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2})(?:\.([0-9]{1,7}))?)?$`)
-	spanDays = regexp.MustCompile(`^[0-9]{1,6}$`)
+	spanForm = lazyregexp.New(`^(-)?(?:([0-9]{1,6})\.)?([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2})(?:\.([0-9]{1,7}))?)?$`)
+	spanDays = lazyregexp.New(`^[0-9]{1,6}$`)
 )
 
 // timeSpan is the notation of System.TimeSpan. A number alone is days.

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/redress-policy/redress/internal/lazyregexp"
 )
 
 // A reader turns text into nodes.
@@ -276,7 +277,7 @@ func relaxed(input []byte) []byte {
 	return out
 }
 
-var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?((?s).*)$`)
+var yamlError = lazyregexp.New(`^yaml: (?:line (\d+): )?((?s).*)$`)
 
 // readYAML returns the document, or a list of all if there are several.
 func (r *reader) readYAML() (*node, error) {

@@ -3,11 +3,12 @@ package importer
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redress-policy/redress/internal/lazyregexp"
 )
 
 // importResilience4j reads the configuration of Spring Boot: instances of one name in
@@ -250,7 +251,7 @@ func (g group) get(key string) *node {
 	return found.resolved()
 }
 
-var placeholder = regexp.MustCompile(`^\$\{([^{}:]+)(:([^{}]*))?\}$`)
+var placeholder = lazyregexp.New(`^\$\{([^{}:]+)(:([^{}]*))?\}$`)
 
 // resolved puts the default in the place of a placeholder; nil if there is none.
 func (n *node) resolved() *node {
@@ -791,8 +792,8 @@ func (s *spring) classes(n *node, became string) []string {
 }
 
 var (
-	springSimple = regexp.MustCompile(`^([0-9]{1,18})(ns|us|ms|s|m|h|d)?$`)
-	isoDuration  = regexp.MustCompile(`^PT?(?:([0-9]{1,9})D)?T?(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)S)?$`)
+	springSimple = lazyregexp.New(`^([0-9]{1,18})(ns|us|ms|s|m|h|d)?$`)
+	isoDuration  = lazyregexp.New(`^PT?(?:([0-9]{1,9})D)?T?(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)S)?$`)
 )
 
 // springTime is the notation of Spring: a number with a unit, milliseconds without, or

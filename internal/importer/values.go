@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redress-policy/redress/internal/lazyregexp"
 )
 
 // described says what a value is, for errors.
@@ -26,7 +27,7 @@ func (n *node) described() string {
 	return plain(n.value)
 }
 
-var decimal = regexp.MustCompile(`^[+-]?[0-9]+(\.0+)?$`)
+var decimal = lazyregexp.New(`^[+-]?[0-9]+(\.0+)?$`)
 
 // whole reads an integer of at least least. Quotes do not matter: protobuf's JSON and
 // the configuration of Spring and .NET all take them.
@@ -140,7 +141,7 @@ func (j *job) span(n *node, as notation, least time.Duration) (time.Duration, bo
 
 var errNotation = errors.New("another notation")
 
-var protoSeconds = regexp.MustCompile(`^-?[0-9]{1,10}(\.[0-9]{1,9})?s$`)
+var protoSeconds = lazyregexp.New(`^-?[0-9]{1,10}(\.[0-9]{1,9})?s$`)
 
 // protoJSON is the notation of google.protobuf.Duration.
 var protoJSON = notation{"1.5s", func(n *node) (time.Duration, error) {

@@ -2,11 +2,12 @@ package importer
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/redress-policy/redress/internal/lazyregexp"
 )
 
 // clean shows text of the input to people: without anything that a terminal or YAML
@@ -32,7 +33,7 @@ func plain(s string) string {
 	return clean(s)
 }
 
-var notInNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+var notInNames = lazyregexp.New(`[^A-Za-z0-9._-]+`)
 
 // legalName makes a name of the language of any text; "" if nothing is left of it.
 func legalName(s string) string {
@@ -102,7 +103,7 @@ func celList(all []string) string {
 	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
-var plainExpression = regexp.MustCompile(`^[a-z][A-Za-z0-9_.]* [^'\\#:]*$`)
+var plainExpression = lazyregexp.New(`^[a-z][A-Za-z0-9_.]* [^'\\#:]*$`)
 
 // yamlExpression writes an expression as a YAML value.
 func yamlExpression(s string) string {
@@ -113,8 +114,8 @@ func yamlExpression(s string) string {
 }
 
 var (
-	plainText = regexp.MustCompile(`^[A-Za-z/][A-Za-z0-9._/*-]*$`)
-	yamlWord  = regexp.MustCompile(`(?i)^(true|false|null|yes|no|on|off|y|n)$`)
+	plainText = lazyregexp.New(`^[A-Za-z/][A-Za-z0-9._/*-]*$`)
+	yamlWord  = lazyregexp.New(`(?i)^(true|false|null|yes|no|on|off|y|n)$`)
 )
 
 // yamlText writes a text as a YAML value.

@@ -9,13 +9,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/redress-policy/redress/dsl"
+	"github.com/redress-policy/redress/internal/lazyregexp"
 )
 
 // A buffer is an open document.
@@ -59,7 +59,7 @@ type set struct {
 }
 
 // isPolicyText recognises the documents of the language.
-var isPolicyText = regexp.MustCompile(`(?m)(?:^|[{,])[ \t]*["']?apiVersion["']?[ \t]*:[ \t]*["']?redress/`)
+var isPolicyText = lazyregexp.New(`(?m)(?:^|[{,])[ \t]*["']?apiVersion["']?[ \t]*:[ \t]*["']?redress/`)
 
 // contains reports whether loading a folder would read a file.
 func contains(root, path string) bool {

@@ -2,11 +2,11 @@ package lsp
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/redress-policy/redress/dsl"
+	"github.com/redress-policy/redress/internal/lazyregexp"
 	"github.com/redress-policy/redress/internal/rules"
 )
 
@@ -268,7 +268,7 @@ func shortenCode(text string) string {
 	return text
 }
 
-var ruleCode = regexp.MustCompile(`\bRD[0-9]{3}\b`)
+var ruleCode = lazyregexp.New(`\bRD[0-9]{3}\b`)
 
 // hoverComment explains the codes of findings in comments.
 func (s *server) hoverComment(p *spot) any {

@@ -1,8 +1,9 @@
 package lsp
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/redress-policy/redress/internal/lazyregexp"
 )
 
 // While somebody types, a file is seldom YAML. So what stands under the cursor is
@@ -196,7 +197,7 @@ func (s *scanner) isLoneKey() bool {
 
 // plainKey is a key without quotes. YAML would take more: it has no sense of what an
 // expression looks like.
-var plainKey = regexp.MustCompile(`^[^\s?"'()\[\]{}=&|<>!#,*%@` + "`" + `:-](?:[^\s?"'()\[\]{}=&|<>!#,*%@` + "`" + `:]|:[^\s]|[ \t]+[^\s?"'()\[\]{}=&|<>!#,*%@` + "`" + `:])*[ \t]*:(?:[ \t\r\n]|$)`)
+var plainKey = lazyregexp.New(`^[^\s?"'()\[\]{}=&|<>!#,*%@` + "`" + `:-](?:[^\s?"'()\[\]{}=&|<>!#,*%@` + "`" + `:]|:[^\s]|[ \t]+[^\s?"'()\[\]{}=&|<>!#,*%@` + "`" + `:])*[ \t]*:(?:[ \t\r\n]|$)`)
 
 // keyEnd returns where the key at p ends, -1 if there is none.
 func (s *scanner) keyEnd() int {
@@ -369,7 +370,7 @@ func named(n *node, anchor string) *node {
 	return n
 }
 
-var propertyForm = regexp.MustCompile(`^(?:&([^\s,\[\]{}&]+)|!![a-z]*)(?:[ \t]+|\r?\n|$)`)
+var propertyForm = lazyregexp.New(`^(?:&([^\s,\[\]{}&]+)|!![a-z]*)(?:[ \t]+|\r?\n|$)`)
 
 // properties skips anchors and tags, and returns the anchor.
 func (s *scanner) properties() (anchor string) {
@@ -461,7 +462,7 @@ func (s *scanner) limit(col int) int {
 
 func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " \t")) }
 
-var blockHeader = regexp.MustCompile(`^[|>][-+0-9]*[ \t]*(?:#.*)?\r?(?:\n|$)`)
+var blockHeader = lazyregexp.New(`^[|>][-+0-9]*[ \t]*(?:#.*)?\r?(?:\n|$)`)
 
 // blockScalar reads | and >; nil if that is not what stands here.
 func (s *scanner) blockScalar(col int) *node {

@@ -12,12 +12,12 @@ package suppress
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/redress-policy/redress/dsl"
+	"github.com/redress-policy/redress/internal/lazyregexp"
 	"github.com/redress-policy/redress/internal/rules"
 )
 
@@ -37,8 +37,8 @@ type comment struct {
 }
 
 var (
-	marker = regexp.MustCompile(`(^|\s)#\s*(redress:\S*.*)$`)
-	form   = regexp.MustCompile(`^redress:(ignore|ignore-file)\s+([A-Za-z0-9 ,-]+?)(?:\s+until=(\S+))?(?:\s+--\s*(.*))?$`)
+	marker = lazyregexp.New(`(^|\s)#\s*(redress:\S*.*)$`)
+	form   = lazyregexp.New(`^redress:(ignore|ignore-file)\s+([A-Za-z0-9 ,-]+?)(?:\s+until=(\S+))?(?:\s+--\s*(.*))?$`)
 )
 
 // Apply divides findings into those that stay and those that comments silence. To
