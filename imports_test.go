@@ -19,7 +19,7 @@ const module = "github.com/redress-policy/redress"
 var mayImport = map[string][]string{
 	"engine":              {},
 	"dsl":                 {"gopkg.in/yaml.v3", "internal/lazyregexp", "internal/nearest"},
-	"schema":              {"github.com/santhosh-tekuri/jsonschema/v5"},
+	"schema":              {"github.com/santhosh-tekuri/jsonschema/v5", "internal/lazyregexp"},
 	"interp":              {"dsl", "engine", "github.com/google/cel-go", "internal/celparse", "internal/cond", "internal/ir", "internal/lazyregexp"},
 	"internal/catalog":    {"engine", "internal/nearest"},
 	"internal/celparse":   {"github.com/google/cel-go"},

@@ -2,14 +2,12 @@ package schema
 
 // For tests that compare the two ways to hold a value against the schema.
 var (
-	Fits     = fits
-	IsUsual  = func(v any) bool { return isUsual(v, 0) }
-	Slowly   = validate
-	BareJSON = func() []byte { return bareText }
+	Fits    = fits
+	IsUsual = func(v any) bool { return isUsual(v, 0) }
+	Slowly  = validate
 
-	Annotations = annotations
-	FitsText    = func(text string, v any) (bool, error) {
-		r, err := compileRules([]byte(text))
-		return err == nil && isUsual(v, 0) && r.accept(v), err
+	FitsText = func(text string, v any) (bool, error) {
+		root, c := compileRules([]byte(text))
+		return c.err == nil && isUsual(v, 0) && c.rules().accept(root, v), c.err
 	}
 )

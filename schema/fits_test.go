@@ -1,12 +1,9 @@
 package schema_test
 
 import (
-	"bytes"
 	"encoding/json"
-	"flag"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -14,58 +11,6 @@ import (
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/schema"
 )
-
-var update = flag.Bool("update", false, "write policy.bare.json")
-
-// TestBareSchemaIsTheSchemaWithoutAnnotations: whoever changes the schema runs
-// go test ./schema -update.
-func TestBareSchemaIsTheSchemaWithoutAnnotations(t *testing.T) {
-	want, err := json.Marshal(bare(raw(t)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if *update {
-		if err := os.WriteFile("policy.bare.json", append(want, '\n'), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if string(bytes.TrimSpace(schema.BareJSON())) != string(want) {
-		t.Error("policy.bare.json is not policy.schema.json without annotations; go test ./schema -update writes it")
-	}
-}
-
-// bare takes annotations out of a schema.
-func bare(node any) any {
-	s, ok := node.(map[string]any)
-	if !ok {
-		return node
-	}
-	made := map[string]any{}
-	for keyword, value := range s {
-		switch keyword {
-		case "properties", "patternProperties", "$defs", "dependentSchemas":
-			members := map[string]any{}
-			for name, member := range value.(map[string]any) {
-				members[name] = bare(member)
-			}
-			made[keyword] = members
-		case "items", "additionalProperties", "propertyNames", "if", "then", "else", "not":
-			made[keyword] = bare(value)
-		case "allOf", "anyOf":
-			var list []any
-			for _, member := range value.([]any) {
-				list = append(list, bare(member))
-			}
-			made[keyword] = list
-		default:
-			if !slices.Contains(schema.Annotations, keyword) {
-				made[keyword] = value
-			}
-		}
-	}
-	return made
-}
 
 // compareWays holds a value against the schema in both ways.
 func compareWays(t *testing.T, v any) (fits bool) {
@@ -240,7 +185,7 @@ func TestASchemaWithUnknownKeywordsIsNotHalfUnderstood(t *testing.T) {
 			t.Errorf("%s is taken for understood", text)
 		}
 	}
-	if fits, err := schema.FitsText(string(schema.BareJSON()), nil); err != nil || fits {
+	if fits, err := schema.FitsText(string(schema.JSON()), nil); err != nil || fits {
 		t.Errorf("of our schema nothing is understood: %v", err)
 	}
 }

@@ -202,7 +202,7 @@ func unknownKeys(rule map[string]any, value any) []string {
 	var unknown []string
 	m, _ := value.(map[string]any)
 	for key := range m {
-		if _, ok := known[key]; !ok && !strings.HasPrefix(key, "x-") {
+		if _, ok := known[key]; !ok && !isOwn(key) {
 			unknown = append(unknown, key)
 		}
 	}
