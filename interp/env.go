@@ -15,7 +15,9 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/ext"
 
+	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
+	"github.com/redress-policy/redress/internal/celcheck"
 	"github.com/redress-policy/redress/internal/celparse"
 )
 
@@ -39,25 +41,43 @@ const (
 	varsType    = "redress.Vars"
 )
 
-var classType = cel.OpaqueType("redress.Class")
+var (
+	classType     = cel.OpaqueType("redress.Class")
+	failureObject = cel.ObjectType(failureType)
+	resultObject  = cel.ObjectType(resultType)
+	varsObject    = cel.ObjectType(varsType)
+)
 
-// base holds what all policies share: the environment that theirs extend, and the parser
-// of their expressions, since all have its macros and limits. Nothing of CEL is done before
-// the first policy is compiled, which makes them; then they never change.
-var base struct {
-	once   sync.Once
-	env    *cel.Env
-	parser *celparse.Parser
-	err    error
+// A language is what all policies share: the environment that theirs extend, and the parser
+// and the checker of their expressions, since all have its macros, functions and limits.
+type language struct {
+	env     *cel.Env
+	parser  *celparse.Parser
+	checker *celcheck.Checker
 }
 
-func sharedEnv() (*cel.Env, *celparse.Parser, error) {
+// base is the language. Nothing of CEL is done before the first policy is compiled, which
+// makes it; then it never changes.
+var base struct {
+	once sync.Once
+	lang *language
+	err  error
+}
+
+func sharedLanguage() (*language, error) {
 	base.once.Do(func() {
-		if base.env, base.err = makeBaseEnv(); base.err == nil {
-			base.parser = celparse.New(base.env.Macros(), celparse.Limits{Size: MaxExpression, Depth: MaxDepth, Nodes: MaxNodes})
+		env, err := makeBaseEnv()
+		if err != nil {
+			base.err = fmt.Errorf("interp: %w", err)
+			return
+		}
+		base.lang = &language{
+			env:     env,
+			parser:  celparse.New(env.Macros(), celparse.Limits{Size: MaxExpression, Depth: MaxDepth, Nodes: MaxNodes}),
+			checker: celcheck.New(env.Functions(), MaxNodes),
 		}
 	})
-	return base.env, base.parser, base.err
+	return base.lang, base.err
 }
 
 func makeBaseEnv() (*cel.Env, error) {
@@ -75,19 +95,37 @@ func makeBaseEnv() (*cel.Env, error) {
 		cel.ParserRecursionLimit(MaxDepth),
 		cel.ExpressionNodeLimit(MaxNodes),
 		cel.EnableMacroCallTracking(),
-		cel.Variable("op", cel.StringType),
-		cel.Variable("attempt", cel.IntType),
-		cel.Variable("elapsed", cel.DurationType),
-		cel.Variable("remaining", cel.DurationType),
-		cel.Variable("idempotent", cel.BoolType),
-		cel.Variable("class", classType),
-		cel.Variable("class_attempt", cel.IntType),
-		cel.Variable("retry_after", cel.DurationType),
 	}
-	for _, class := range engine.Classes() {
-		opts = append(opts, cel.Variable(class.String(), classType))
+	for _, name := range slices.Concat(globals, dsl.ClassNames()) {
+		opts = append(opts, cel.Variable(name, nameType(name)))
 	}
 	return cel.NewCustomEnv(opts...)
+}
+
+// nameType returns the type of what an expression can name; nil if there is no such name.
+func nameType(name string) *cel.Type {
+	switch name {
+	case "err":
+		return failureObject
+	case "result":
+		return resultObject
+	case "vars":
+		return varsObject
+	case "op":
+		return cel.StringType
+	case "attempt", "class_attempt":
+		return cel.IntType
+	case "elapsed", "remaining", "retry_after":
+		return cel.DurationType
+	case "idempotent":
+		return cel.BoolType
+	case "class":
+		return classType
+	}
+	if _, ok := engine.ParseClass(name); ok {
+		return classType
+	}
+	return nil
 }
 
 // uniformLiterals is CEL's validator of lists and maps that are written out. It walks
@@ -113,21 +151,14 @@ func functions(names ...string) []*env.Function {
 	return list
 }
 
-// newEnv extends the base by the records, whose attributes and vars the provider
-// knows, and returns the parser of its expressions with it.
-func newEnv(p *provider) (*cel.Env, *celparse.Parser, error) {
-	shared, parser, err := sharedEnv()
-	if err != nil {
-		return nil, nil, err
-	}
-	p.Provider = shared.CELTypeProvider()
-	env, err := shared.Extend(
-		cel.CustomTypeProvider(p),
-		cel.Variable("err", cel.ObjectType(failureType)),
-		cel.Variable("result", cel.ObjectType(resultType)),
-		cel.Variable("vars", cel.ObjectType(varsType)),
-	)
-	return env, parser, err
+// environment returns cel-go's environment of the policy: the base, with the types of records.
+// It is made when it is first asked for, since most expressions need only parser and checker.
+func (p *provider) environment() (*cel.Env, error) {
+	p.once.Do(func() {
+		p.Provider = p.lang.env.CELTypeProvider()
+		p.env, p.err = p.lang.env.Extend(cel.CustomTypeProvider(p))
+	})
+	return p.env, p.err
 }
 
 // attributeTypes are the types that attributes can be declared with.
@@ -162,11 +193,16 @@ func zeroOf(typeName string) any {
 
 // A provider tells CEL the record types of one policy or classifier.
 type provider struct {
-	types.Provider                   // of the base environment
 	attributes     map[string]string // name, type as declared
 	vars           map[string]*variable
 	varNames       []string // in order
 	attributeNames []string
+
+	lang           *language
+	once           sync.Once
+	types.Provider          // guarded by once, as all that follows; of the base environment
+	env            *cel.Env // that has these types
+	err            error
 }
 
 // A recordField is one field of a record.
@@ -277,6 +313,28 @@ func (p *provider) FindStructFieldNames(name string) ([]string, bool) {
 	return p.Provider.FindStructFieldNames(name)
 }
 
+// Variable implements celcheck.Names.
+func (p *provider) Variable(name string) *types.Type { return nameType(name) }
+
+// Field implements celcheck.Names.
+func (p *provider) Field(record, name string) *types.Type {
+	switch record {
+	case failureType, resultType:
+		if f := recordFieldOf(record, name); f != nil {
+			return f.typ
+		}
+	case causeType:
+		return causeFields[name].typ
+	case attrType:
+		return attributeTypes[p.attributes[name]]
+	case varsType:
+		if v := p.vars[name]; v != nil {
+			return v.typ
+		}
+	}
+	return nil
+}
+
 // FindStructFieldType implements types.Provider.
 func (p *provider) FindStructFieldType(typeName, field string) (*types.FieldType, bool) {
 	switch typeName {
@@ -309,17 +367,25 @@ func (p *provider) FindStructFieldType(typeName, field string) (*types.FieldType
 	return p.Provider.FindStructFieldType(typeName, field)
 }
 
-func recordFieldType(typeName, field string) (*types.FieldType, bool) {
-	for _, f := range failureFields {
-		if f.name == field && (typeName == failureType || resultFieldNames[field]) {
-			return &types.FieldType{
-				Type:    f.typ,
-				IsSet:   func(target any) bool { return f.known(target.(*object).record) },
-				GetFrom: func(target any) (any, error) { return f.get(target.(*object)), nil },
-			}, true
+func recordFieldOf(typeName, field string) *recordField {
+	for i := range failureFields {
+		if f := &failureFields[i]; f.name == field && (typeName == failureType || resultFieldNames[field]) {
+			return f
 		}
 	}
-	return nil, false
+	return nil
+}
+
+func recordFieldType(typeName, field string) (*types.FieldType, bool) {
+	f := recordFieldOf(typeName, field)
+	if f == nil {
+		return nil, false
+	}
+	return &types.FieldType{
+		Type:    f.typ,
+		IsSet:   func(target any) bool { return f.known(target.(*object).record) },
+		GetFrom: func(target any) (any, error) { return f.get(target.(*object)), nil },
+	}, true
 }
 
 func (p *provider) attributeFieldType(field string) (*types.FieldType, bool) {

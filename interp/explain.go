@@ -155,23 +155,24 @@ func errorOf(list []engine.RuleError, id string) string {
 // which they stand: comparisons, calls and fields, but neither literals nor the
 // operators that join conditions. Behind a var stand the parts of its definition.
 func (p *program) parts(s *scene) []PartTrace {
-	traced, err := p.trace()
+	traced, err := p.cel.tracing()
 	if err != nil {
 		return nil
 	}
+	checked := p.cel.checked.NativeRep()
 	s.show(p.attrs)
 	_, details, _ := traced.Eval(s)
 	if details == nil || details.State() == nil {
 		return nil
 	}
-	spans := newSpans(p.ast, p.expr.Text)
+	spans := newSpans(checked, p.expr.Text)
 	type part struct {
 		start, end int
 		list       []PartTrace
 	}
 	var found []part
 	inLoop := map[int64]bool{} // of loops only the last round is known
-	ast.PreOrderVisit(p.ast.NativeRep().Expr(), ast.NewExprVisitor(func(n ast.Expr) {
+	ast.PreOrderVisit(checked.Expr(), ast.NewExprVisitor(func(n ast.Expr) {
 		if n.Kind() == ast.ComprehensionKind {
 			ast.PreOrderVisit(n.AsComprehension().LoopStep(), ast.NewExprVisitor(func(inner ast.Expr) { inLoop[inner.ID()] = true }))
 		}

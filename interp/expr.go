@@ -3,20 +3,17 @@ package interp
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"sync"
 
 	"github.com/google/cel-go/cel"
-	"github.com/google/cel-go/checker"
 	"github.com/google/cel-go/common/ast"
-	celop "github.com/google/cel-go/common/operators"
+	"github.com/google/cel-go/common/overloads"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 
 	"github.com/redress-policy/redress/dsl"
-	"github.com/redress-policy/redress/engine"
-	"github.com/redress-policy/redress/internal/celparse"
+	"github.com/redress-policy/redress/internal/celcheck"
 	"github.com/redress-policy/redress/internal/cond"
 )
 
@@ -43,18 +40,16 @@ var hidden = [...][]string{
 // A program is a compiled expression. It is safe for use by many goroutines.
 type program struct {
 	expr  dsl.Expr
-	ast   *cel.Ast
 	typ   *cel.Type
-	run   func() (cel.Program, error) // planned when it is first asked for: Go functions mostly take its place
-	trace func() (cel.Program, error) // evaluates everything, and remembers it; made when first asked for
-	vars  map[string]*variable        // that it may read
-	attrs map[string]string           // declared types of the attributes that it may read
-	size  int                         // that it has, those of vars counted each time that they are read
+	cel   *celExpr
+	vars  map[string]*variable // that it may read
+	attrs map[string]string    // declared types of the attributes that it may read
+	size  int                  // that it has, those of vars counted each time that they are read
 
 	first *program // of the same expression in other places; nil if it is this one
 
 	treeOnce sync.Once
-	treeRoot *Node // guarded by treeOnce
+	treeRoot *Node // guarded by treeOnce, unless this is the first
 
 	loweredOnce sync.Once
 	loweredRoot *cond.Expr // guarded by loweredOnce; of the first, unless it reads vars
@@ -63,7 +58,7 @@ type program struct {
 // eval runs the program; errors are values of type *types.Err.
 func (p *program) eval(s *scene) ref.Val {
 	s.show(p.attrs)
-	run, err := p.run()
+	run, err := p.cel.program()
 	if err != nil {
 		return types.WrapErr(err)
 	}
@@ -86,8 +81,7 @@ type variable struct {
 // A compiler compiles the expressions of one policy or classifier.
 type compiler struct {
 	provider *provider
-	env      *cel.Env
-	parser   *celparse.Parser
+	lang     *language
 	later    map[string]dsl.Range // vars that are declared but not compiled yet
 	failed   map[string]bool      // vars that are wrong and were reported
 	untyped  map[string]bool      // attributes that are
@@ -97,7 +91,11 @@ type compiler struct {
 }
 
 func newCompiler(attributes []dsl.Attribute, vars []dsl.Var) (*compiler, error) {
-	p := &provider{attributes: map[string]string{}, vars: map[string]*variable{}}
+	lang, err := sharedLanguage()
+	if err != nil {
+		return nil, err
+	}
+	p := &provider{lang: lang, attributes: map[string]string{}, vars: map[string]*variable{}}
 	untyped := map[string]bool{}
 	for _, a := range attributes {
 		if !a.Name.Set || attributeTypes[a.Type.V] == nil {
@@ -107,11 +105,7 @@ func newCompiler(attributes []dsl.Attribute, vars []dsl.Var) (*compiler, error) 
 		p.attributes[a.Name.V] = a.Type.V
 		p.attributeNames = append(p.attributeNames, a.Name.V)
 	}
-	env, parser, err := newEnv(p)
-	if err != nil {
-		return nil, fmt.Errorf("interp: %w", err)
-	}
-	c := &compiler{provider: p, env: env, parser: parser, later: map[string]dsl.Range{}, failed: map[string]bool{}, untyped: untyped}
+	c := &compiler{provider: p, lang: lang, later: map[string]dsl.Range{}, failed: map[string]bool{}, untyped: untyped}
 	for _, v := range vars {
 		if v.Name.Set {
 			c.later[v.Name.V] = v.Name.Range
@@ -164,7 +158,7 @@ func (c *compiler) compile(e dsl.Expr, at site, w *want, x *variable) (p *progra
 		return known.at(e)
 	}
 	before := len(c.found)
-	s := &scope{compiler: c, expr: e, site: at, variable: x}
+	s := &scope{compiler: c, expr: e, site: at, variable: x, cel: &celExpr{text: e.Text, provider: c.provider}}
 	defer func() {
 		if recover() != nil { // of the CEL library, which has panicked on odd input before
 			s.report(s.whole(), dsl.CodeInvalidExpr, "write it in another way, and please report it", "the expression cannot be compiled")
@@ -183,8 +177,9 @@ func (c *compiler) compile(e dsl.Expr, at site, w *want, x *variable) (p *progra
 	if s.inspectMembers(checked); len(s.said) > 0 {
 		return nil
 	}
-	if w != nil && !checked.OutputType().IsExactType(w.typ) {
-		s.report(s.whole(), dsl.CodeWrongExprType, w.help, "%s is %s, and this is %s", w.what, w.text, typeWords(checked.OutputType()))
+	typ := checked.TypeOf(checked.Expr())
+	if w != nil && !typ.IsExactType(w.typ) {
+		s.report(s.whole(), dsl.CodeWrongExprType, w.help, "%s is %s, and this is %s", w.what, w.text, typeWords(typ))
 		return nil
 	}
 	parts := s.parts(checked)
@@ -192,9 +187,11 @@ func (c *compiler) compile(e dsl.Expr, at site, w *want, x *variable) (p *progra
 		s.report(s.whole(), dsl.CodeCost, "divide it into rules, or read vars less often", "the expression has %d parts, those of vars counted each time that they are read; the limit is %d", parts, MaxParts)
 		return nil
 	}
-	if p = s.plan(checked); p != nil {
-		p.size = parts
+	tree := s.tree(checked)
+	if !s.plan(checked, tree) {
+		return nil
 	}
+	p = &program{expr: e, typ: typ, cel: s.cel, vars: s.provider.vars, attrs: s.provider.attributes, size: parts, treeRoot: tree}
 	if len(s.said) == 0 && len(c.found) == before {
 		c.known.keep(key, p)
 	}
@@ -203,9 +200,9 @@ func (c *compiler) compile(e dsl.Expr, at site, w *want, x *variable) (p *progra
 
 // parts counts the parts of an expression, those of vars each time that they are read:
 // whoever walks through a tree does as many steps.
-func (s *scope) parts(checked *cel.Ast) int {
+func (s *scope) parts(checked *celcheck.Checked) int {
 	n := 0
-	ast.PreOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+	ast.PreOrderVisit(checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		n++
 		if x := variableOf(s.provider.vars, e); x != nil {
 			n += x.program.size
@@ -259,7 +256,7 @@ func (k *knownPrograms) keep(key programKey, p *program) {
 
 // at is the program of the same expression in another place.
 func (p *program) at(e dsl.Expr) *program {
-	return &program{expr: e, ast: p.ast, typ: p.typ, run: p.run, trace: p.trace, vars: p.vars, attrs: p.attrs, size: p.size, first: p}
+	return &program{expr: e, typ: p.typ, cel: p.cel, vars: p.vars, attrs: p.attrs, size: p.size, first: p}
 }
 
 // plainEnv is the environment of policies and classifiers without attributes and vars.
@@ -293,8 +290,18 @@ type scope struct {
 	expr     dsl.Expr
 	site     site
 	variable *variable // that the expression defines, nil elsewhere
-	spans    *spans
+	cel      *celExpr
+	parsed   *ast.AST
+	measured *spans      // of parsed; made when they are first asked for
 	said     []dsl.Range // where something is wrong, be it that it was said elsewhere
+}
+
+// spans tells where the parts of the expression stand.
+func (s *scope) spans() *spans {
+	if s.measured == nil {
+		s.measured = newSpans(s.parsed, s.expr.Text)
+	}
+	return s.measured
 }
 
 func (s *scope) report(at dsl.Range, code dsl.Code, help, format string, args ...any) {
@@ -310,36 +317,34 @@ func (s *scope) parse() (*cel.Ast, bool) {
 		s.report(s.whole(), dsl.CodeCost, "divide it into vars or rules", "the expression has %d characters; the limit is %d", n, MaxExpression)
 		return nil, false
 	}
-	parsed, ok := s.parser.Parse(s.expr.Text)
-	if !ok { // in most cases it is wrong, and cel-go knows how
-		var issues *cel.Issues
-		if parsed, issues = s.env.Parse(s.expr.Text); issues.Err() != nil {
-			s.syntaxError(issues)
-			return nil, false
-		}
+	parsed, issues := s.cel.parse()
+	if issues.Err() != nil {
+		s.syntaxError(issues)
+		return nil, false
 	}
-	s.spans = newSpans(parsed, s.expr.Text)
+	s.parsed = parsed.NativeRep()
 	return parsed, true
 }
 
-// check type-checks the expression and, if it is right so far, holds it against the
+// check finds the types of the expression and, if it is right so far, holds it against the
 // limit of costs.
-func (s *scope) check(parsed *cel.Ast) (*cel.Ast, bool) {
-	checked, issues := s.env.Check(parsed)
-	if issues.Err() != nil {
-		s.typeError(issues)
-		return nil, false
+func (s *scope) check(parsed *cel.Ast) (*celcheck.Checked, bool) {
+	cost := costOf
+	checked, ok := s.lang.checker.Check(parsed.NativeRep(), s.provider)
+	if !ok { // in most cases it is wrong, and cel-go knows how
+		s.spans() // of what was parsed, which cel-go's checker changes
+		issues := s.cel.check(parsed)
+		if issues.Err() != nil {
+			s.typeError(issues)
+			return nil, false
+		}
+		checked, cost = celcheck.Of(s.cel.checked.NativeRep()), s.cel.cost
 	}
 	if len(s.said) > 0 {
 		return checked, true
 	}
-	cost, err := s.env.EstimateCost(checked, sizes{})
-	if err != nil {
-		s.report(s.whole(), dsl.CodeInvalidExpr, "", "the cost of the expression cannot be told")
-		return nil, false
-	}
-	if cost.Max > MaxCost {
-		s.report(s.whole(), dsl.CodeCost, "compare codes and statuses, or make the regular expression simpler", "the expression can cost %s units; the limit is %d", costText(cost.Max), MaxCost)
+	if most := cost(checked); most > MaxCost {
+		s.report(s.whole(), dsl.CodeCost, "compare codes and statuses, or make the regular expression simpler", "the expression can cost %s units; the limit is %d", costText(most), MaxCost)
 		return nil, false
 	}
 	return checked, true
@@ -352,102 +357,45 @@ func costText(cost uint64) string {
 	return fmt.Sprint(cost)
 }
 
-// plan makes the checked expression runnable.
-func (s *scope) plan(checked *cel.Ast) *program {
-	env := s.env // and nothing else of the scope is kept
-	run := sync.OnceValues(func() (cel.Program, error) { return env.Program(checked, cel.EvalOptions(cel.OptOptimize)) })
-	if !canBePlanned(checked) {
-		if _, err := run(); err != nil {
-			s.report(s.whole(), dsl.CodeInvalidExpr, "", "the expression cannot be evaluated")
-			return nil
-		}
+// plan reports whether cel-go can run the checked expression. If that is not known, it is
+// planned now, and so it is if there are parts that are known to cel-go alone.
+func (s *scope) plan(checked *celcheck.Checked, tree *Node) bool {
+	if s.cel.checked == nil && canBePlanned(checked) && !tree.has(OpOther) {
+		return true
 	}
-	return &program{
-		expr: s.expr, ast: checked, typ: checked.OutputType(), run: run, vars: s.provider.vars, attrs: s.provider.attributes,
-		trace: sync.OnceValues(func() (cel.Program, error) {
-			return env.Program(checked, cel.EvalOptions(cel.OptTrackState, cel.OptExhaustiveEval))
-		}),
+	if _, err := s.cel.program(); err != nil {
+		s.report(s.whole(), dsl.CodeInvalidExpr, "", "the expression cannot be evaluated")
+		return false
 	}
+	return true
 }
 
-// canBePlanned reports whether it is known that cel-go can plan a checked expression: it
-// can if there is nothing in it that is prepared when it is planned, such as regular
-// expressions and conversions of literals, which may fail.
-func canBePlanned(checked *cel.Ast) bool {
+// canBePlanned reports whether it is known that cel-go can plan a checked expression of
+// which walk found no fault. Of what it prepares then, patterns and durations that are
+// written out are known to be right; other conversions of literals may fail, and so may what
+// is made of maps.
+func canBePlanned(checked *celcheck.Checked) bool {
 	can := true
-	ast.PreOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+	ast.PreOrderVisit(checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
-		case ast.LiteralKind, ast.IdentKind, ast.SelectKind, ast.ListKind:
-		case ast.CallKind:
-			can = can && plainFunctions[e.AsCall().FunctionName()]
-		default:
+		case ast.MapKind, ast.StructKind:
 			can = false
+		case ast.CallKind:
+			can = can && (!overloads.IsTypeConversionFunction(e.AsCall().FunctionName()) || convertsSafely(e.AsCall()))
 		}
 	}))
 	return can
 }
 
-// plainFunctions are those of which nothing is prepared.
-var plainFunctions = map[string]bool{
-	celop.LogicalAnd: true, celop.LogicalOr: true, celop.LogicalNot: true, celop.Equals: true, celop.NotEquals: true,
-	celop.Less: true, celop.LessEquals: true, celop.Greater: true, celop.GreaterEquals: true, celop.In: true,
-	"startsWith": true, "endsWith": true, "contains": true,
-}
-
-// Sizes that estimates of cost go by. The engine bounds messages, codes, headers and
-// causes, vars are bounded when they are read, and attributes are taken to be no
-// larger than messages.
-const (
-	maxText    = engine.MaxMessage // bytes
-	maxEntries = 1024              // of a list or map
-)
-
-// sizes bounds values for the estimate of costs.
-type sizes struct{}
-
-// EstimateSize implements checker.CostEstimator.
-func (sizes) EstimateSize(node checker.AstNode) *checker.SizeEstimate {
-	path := node.Path()
-	if len(path) == 0 {
-		return nil
+func convertsSafely(call ast.CallExpr) bool {
+	if len(call.Args()) != 1 {
+		return false
 	}
-	limit := uint64(maxText)
-	switch kind := node.Type().Kind(); {
-	case path[len(path)-1] == "causes":
-		limit = engine.MaxCauses
-	case path[len(path)-1] == "headers":
-		limit = engine.MaxHeaders
-	case kind == types.ListKind || kind == types.MapKind:
-		limit = maxEntries
+	switch call.Args()[0].Kind() {
+	case ast.IdentKind, ast.SelectKind: // what they are is known only when it runs
+		return true
+	case ast.LiteralKind:
+		return call.FunctionName() == overloads.TypeConvertDuration
 	}
-	return &checker.SizeEstimate{Min: 0, Max: limit}
-}
-
-// EstimateCallCost implements checker.CostEstimator: it knows the functions of texts,
-// which CEL does not. All of them read their target once.
-func (sizes) EstimateCallCost(function, _ string, target *checker.AstNode, args []checker.AstNode) *checker.CallEstimate {
-	if target == nil || !slices.Contains([]string{"lowerAscii", "upperAscii", "trim", "substring", "charAt", "split", "replace", "indexOf", "lastIndexOf"}, function) {
-		return nil
-	}
-	result := sizeOf(*target)
-	switch {
-	case function == "replace" && len(args) >= 2: // each character at most by the whole replacement, and one more in front
-		result = result.Add(checker.SizeEstimate{Max: 1}).Multiply(sizeOf(args[1]).Add(checker.SizeEstimate{Max: 1}))
-	case function == "split":
-		result = result.Add(checker.SizeEstimate{Max: 1})
-	}
-	cost := result.MultiplyByCostFactor(0.1).Add(checker.CostEstimate{Min: 1, Max: 1})
-	return &checker.CallEstimate{CostEstimate: cost, ResultSize: &result}
-}
-
-// sizeOf returns the size of a value; without better knowledge that of the longest
-// text.
-func sizeOf(node checker.AstNode) checker.SizeEstimate {
-	if size := node.ComputedSize(); size != nil {
-		return checker.SizeEstimate{Max: size.Max}
-	}
-	if size := (sizes{}).EstimateSize(node); size != nil {
-		return *size
-	}
-	return checker.SizeEstimate{Max: maxText}
+	return false
 }

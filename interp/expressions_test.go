@@ -101,7 +101,7 @@ var refusals = []string{
 // look at the text alone refuses an expression.
 func TestNothingIsRefusedThatCELUnderstands(t *testing.T) {
 	program := compiled(t, inRichPolicy("true"))
-	env, _, err := newEnv(program.Policy("p").provider)
+	env, err := program.Policy("p").provider.environment()
 	if err != nil {
 		t.Fatal(err)
 	}

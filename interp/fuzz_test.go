@@ -36,7 +36,7 @@ func FuzzCompile(f *testing.F) {
 			}
 			for _, p := range program.policies {
 				for _, r := range slices.Concat(p.rules, p.results, p.selectors) {
-					if _, err := r.when.run(); err != nil {
+					if _, err := r.when.cel.program(); err != nil {
 						t.Errorf("%s was accepted, and cannot be planned: %v", r.when.expr.Text, err)
 					}
 				}

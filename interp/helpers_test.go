@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/cel-go/common/ast"
+
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
 )
@@ -40,6 +42,16 @@ func said(found dsl.Diagnostics) string {
 		d.Print(&b, dsl.PrintOptions{})
 	}
 	return b.String()
+}
+
+// checkedByCEL is what cel-go makes of an expression.
+func checkedByCEL(t testing.TB, p *program) *ast.AST {
+	t.Helper()
+	checked, err := p.cel.ast()
+	if err != nil {
+		t.Fatalf("%s: %v", p.expr.Text, err)
+	}
+	return checked.NativeRep()
 }
 
 const header = "apiVersion: redress/v1\nkind: Policy\nname: p\n"

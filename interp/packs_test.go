@@ -417,7 +417,7 @@ func TestPacksMentionOnlyCodesThatExist(t *testing.T) {
 	}
 	for _, name := range Packs() {
 		for _, r := range usingPack(t, name).rules {
-			for _, code := range codesComparedIn(r.when.ast.NativeRep().Expr()) {
+			for _, code := range codesComparedIn(checkedByCEL(t, r.when).Expr()) {
 				if listed[code] == "" {
 					t.Errorf("rule %s mentions the code %q, which nothing makes", r.id, code)
 				}

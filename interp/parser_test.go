@@ -17,14 +17,11 @@ import (
 // Whatever is written, right or wrong or by a generator, is parsed as cel-go's own parser
 // parses it; and nothing is left to that but what is no expression, and records.
 func TestExpressionsAreParsedAsCELGoDoes(t *testing.T) {
-	env, own, err := newEnv(&provider{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	env, own := plainLanguage(t)
 	parsed := 0
 	compare := func(text string) {
 		t.Helper()
-		got, ok := own.Parse(text)
+		got, ok := own.parser.Parse(text)
 		want, issues := env.Parse(text)
 		switch refused := issues.Err() != nil; {
 		case ok && refused:
@@ -56,15 +53,12 @@ func TestOrdinaryPoliciesDoNotNeedCELGosParser(t *testing.T) {
 		sources = append(sources, dsl.NewSource(name, text))
 	}
 	sources = append(sources, sourcesOf(t, "../testdata/policies/ok/*.yaml")...)
-	_, parser, err := sharedEnv()
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, lang := plainLanguage(t)
 	n := 0
 	set, _ := dsl.ParseSet(sources)
 	for _, file := range set.Files {
 		eachExpr(reflect.ValueOf(file.Documents), func(e dsl.Expr) {
-			if _, ok := parser.Parse(e.Text); !ok {
+			if _, ok := lang.parser.Parse(e.Text); !ok {
 				t.Errorf("%s: %s is left to cel-go", file.Source.Name, e.Text)
 			}
 			n++
@@ -73,6 +67,21 @@ func TestOrdinaryPoliciesDoNotNeedCELGosParser(t *testing.T) {
 	if n < 300 {
 		t.Errorf("only %d expressions were found", n)
 	}
+}
+
+// plainLanguage is cel-go's environment without attributes and vars, and what stands for
+// its parser and checker.
+func plainLanguage(t *testing.T) (*cel.Env, *language) {
+	t.Helper()
+	plain, err := plainEnv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	env, err := plain.provider.environment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return env, plain.lang
 }
 
 // sourcesOf reads the files of patterns, each of which must have some.

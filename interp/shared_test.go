@@ -61,8 +61,8 @@ func TestEqualExpressionsAreCompiledOnceForEqualEnvironments(t *testing.T) {
 				}
 			}
 			one, other := programs[0].rules[0].when, programs[1].rules[0].when
-			if (one.ast == other.ast) != test.shared {
-				t.Errorf("compiled once: %v, want %v", one.ast == other.ast, test.shared)
+			if (one.cel == other.cel) != test.shared {
+				t.Errorf("compiled once: %v, want %v", one.cel == other.cel, test.shared)
 			}
 			if place := other.expr.Place(0, 1).Source.Name; place != "other.yaml" {
 				t.Errorf("the expression of the other policy stands in %s", place)

@@ -1,9 +1,6 @@
 package interp
 
-import (
-	"github.com/google/cel-go/cel"
-	"github.com/google/cel-go/common/ast"
-)
+import "github.com/google/cel-go/common/ast"
 
 // spans tells where each part of an expression stands, in code points.
 type spans struct {
@@ -13,9 +10,8 @@ type spans struct {
 	by   [][2]int // by id; of those that have no place, the end is 0
 }
 
-func newSpans(parsed *cel.Ast, text string) *spans {
-	native := parsed.NativeRep()
-	s := &spans{text: []rune(text), info: native.SourceInfo(), root: native.Expr()}
+func newSpans(parsed *ast.AST, text string) *spans {
+	s := &spans{text: []rune(text), info: parsed.SourceInfo(), root: parsed.Expr()}
 	s.by = make([][2]int, len(s.info.OffsetRanges())+1) // nearly always enough
 	s.measure(s.root)
 	for _, call := range s.info.MacroCalls() {

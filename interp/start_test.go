@@ -24,8 +24,8 @@ func TestNothingOfCELRunsBeforeTheFirstPolicy(t *testing.T) {
 	}
 	unmade := func(after string) {
 		t.Helper()
-		if base.env != nil || base.parser != nil {
-			t.Errorf("after %s the environment of CEL is there", after)
+		if base.lang != nil {
+			t.Errorf("after %s what is needed of CEL is there", after)
 		}
 	}
 	unmade("the start")
@@ -39,8 +39,8 @@ func TestNothingOfCELRunsBeforeTheFirstPolicy(t *testing.T) {
 	}
 	unmade("compiling a set without policies")
 	usingPack(t, "std.context")
-	if base.env == nil {
-		t.Error("after compiling a policy the environment of CEL is not there, so that this test says nothing")
+	if base.lang == nil {
+		t.Error("after compiling a policy what is needed of CEL is not there, so that this test says nothing")
 	}
 	if n := len(builtInPacks.compiler.set.Files); n != 2 { // std.context uses std.marker
 		t.Errorf("for a policy that uses two packs %d were read", n)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/engine"
+	"github.com/redress-policy/redress/internal/celcheck"
 	"github.com/redress-policy/redress/internal/cond"
 	"github.com/redress-policy/redress/internal/ir"
 )
@@ -44,6 +45,8 @@ type Node struct {
 	Type  string    // bool, int, uint, double, string, duration, class, list, map, optional or other
 	Key   string    // equal keys mean equal values, whatever the failure
 	Range dsl.Range // where it stands
+
+	start, end int // in the expression's text, in code points; 0 if it is not known
 }
 
 // operatorNames are the operators as they are written.
@@ -155,17 +158,47 @@ func conditions(rules []*rule, lowered *ir.List, list string) []Condition {
 	return all
 }
 
-// tree returns the program as a tree, which is made when it is first asked for.
+// tree returns the program as a tree.
 func (p *program) tree() *Node {
-	p.treeOnce.Do(func() {
-		b := &treeBuilder{program: p, spans: newSpans(p.ast, p.expr.Text)}
-		p.treeRoot = b.node(p.ast.NativeRep().Expr())
-	})
+	if p.first != nil {
+		p.treeOnce.Do(func() { p.treeRoot = p.first.treeRoot.at(&p.expr) })
+	}
 	return p.treeRoot
 }
 
+// at is the same node in another place.
+func (n *Node) at(e *dsl.Expr) *Node {
+	moved := *n
+	moved.stands(e)
+	if n.Op != OpVar { // whose definition stands where it stands
+		moved.Args = make([]*Node, len(n.Args))
+		for i, arg := range n.Args {
+			moved.Args[i] = arg.at(e)
+		}
+	}
+	return &moved
+}
+
+// stands sets where the node stands, as part of the expression.
+func (n *Node) stands(e *dsl.Expr) {
+	n.Range = e.Range
+	if n.end > 0 {
+		n.Range = e.Place(n.start, n.end)
+	}
+}
+
+// tree makes the tree of the expression.
+func (s *scope) tree(checked *celcheck.Checked) *Node {
+	b := &treeBuilder{scope: s, checked: checked, spans: s.spans()}
+	if s.cel.checked != nil { // which may have other parts than what was parsed
+		b.spans = newSpans(checked.AST, s.expr.Text)
+	}
+	return b.node(checked.Expr())
+}
+
 type treeBuilder struct {
-	program *program
+	scope   *scope
+	checked *celcheck.Checked
 	spans   *spans
 	element string // in the condition of exists, the name of the element
 }
@@ -173,7 +206,7 @@ type treeBuilder struct {
 func (b *treeBuilder) node(e ast.Expr) *Node {
 	n := b.build(e)
 	n.Type = b.typeOf(e)
-	n.Range = b.rangeOf(e)
+	b.place(n, e)
 	if n.Key == "" {
 		n.Key = n.key()
 	}
@@ -251,7 +284,7 @@ func (b *treeBuilder) all(list []ast.Expr) []*Node {
 
 // field reads the path of a selection.
 func (b *treeBuilder) field(e ast.Expr) *Node {
-	if x := b.program.variable(e); x != nil && !e.AsSelect().IsTestOnly() {
+	if x := variableOf(b.scope.provider.vars, e); x != nil && !e.AsSelect().IsTestOnly() {
 		return &Node{Op: OpVar, Name: x.name, Args: []*Node{x.program.tree()}}
 	}
 	if selected := e.AsSelect(); b.typeOf(selected.Operand()) == "map" {
@@ -278,20 +311,19 @@ func (b *treeBuilder) entry(selected ast.SelectExpr) *Node {
 
 // keyOf is the key of an entry of m that is written as a field.
 func keyOf(m *Node, name string) *Node {
-	return &Node{Op: OpLiteral, Value: name, Type: "string", Key: strconv.Quote(name), Range: m.Range}
+	return &Node{Op: OpLiteral, Value: name, Type: "string", Key: strconv.Quote(name), Range: m.Range, start: m.start, end: m.end}
 }
 
 // made completes a node that the text does not have, as part of one that it has.
 func (b *treeBuilder) made(within ast.Expr, n Node) *Node {
-	n.Range, n.Key = b.rangeOf(within), n.key()
+	b.place(&n, within)
+	n.Key = n.key()
 	return &n
 }
 
-func (b *treeBuilder) rangeOf(e ast.Expr) dsl.Range {
-	if start, end, ok := b.spans.of(e.ID()); ok {
-		return b.program.expr.Place(start, end)
-	}
-	return b.program.expr.Range
+func (b *treeBuilder) place(n *Node, e ast.Expr) {
+	n.start, n.end, _ = b.spans.of(e.ID())
+	n.stands(&b.scope.expr)
 }
 
 // pathOf spells a selection of the records: "err.attr.tier".
@@ -312,14 +344,13 @@ func (b *treeBuilder) pathOf(e ast.Expr) (path string, ok bool) {
 
 func (b *treeBuilder) call(e ast.Expr) *Node {
 	call := e.AsCall()
-	args := call.Args()
-	if call.IsMemberFunction() {
-		if isOptionalOf(call) {
-			return b.other(e)
-		}
+	name, args := call.FunctionName(), call.Args()
+	switch {
+	case call.IsMemberFunction() && isOptionalOf(call):
+		name = "optional." + name
+	case call.IsMemberFunction():
 		args = append([]ast.Expr{call.Target()}, args...)
 	}
-	name := call.FunctionName()
 	if name == celop.OptSelect {
 		of, ok := b.pathOf(args[0])
 		field, isText := args[1].AsLiteral().(types.String)
@@ -350,19 +381,19 @@ func (b *treeBuilder) call(e ast.Expr) *Node {
 
 // other is a part that is known by its text alone; without a text it is like no other.
 func (b *treeBuilder) other(e ast.Expr) *Node {
-	text, err := parser.Unparse(e, b.program.ast.NativeRep().SourceInfo())
+	text, err := parser.Unparse(e, b.checked.SourceInfo())
 	if err != nil {
-		text = fmt.Sprintf("%p/%d", b.program, e.ID())
+		text = fmt.Sprintf("%p/%d", b.scope.cel, e.ID())
 	}
 	// Vars are the policy's own: the same name means something else elsewhere.
 	if strings.Contains(text, "vars.") {
-		text = fmt.Sprintf("%p: %s", b.program.vars, text)
+		text = fmt.Sprintf("%p: %s", b.scope.provider.vars, text)
 	}
 	return &Node{Op: OpOther, Key: "(" + text + ")"}
 }
 
 func (b *treeBuilder) typeOf(e ast.Expr) string {
-	t := b.program.ast.NativeRep().GetType(e.ID())
+	t := b.checked.TypeOf(e)
 	if t == nil {
 		return "other"
 	}
@@ -432,6 +463,12 @@ func (n *Node) Walk(f func(*Node)) {
 	for _, arg := range n.Args {
 		arg.Walk(f)
 	}
+}
+
+// has reports whether a part is of a kind.
+func (n *Node) has(op Op) (has bool) {
+	n.Walk(func(part *Node) { has = has || part.Op == op })
+	return has
 }
 
 // Spec returns what an engine policy of it is made of, defaults filled in. Its breaker

@@ -30,7 +30,7 @@ func (s *scope) typeError(issues *cel.Issues) {
 			return
 		}
 		f := finding{s.tokenRange(s.offset(e.Location)), e.Message, s.node(e.ExprID)}
-		if start, end, ok := s.spans.of(e.ExprID); ok {
+		if start, end, ok := s.spans().of(e.ExprID); ok {
 			f.at = s.expr.Place(start, end)
 		}
 		all = append(all, f)
@@ -57,7 +57,7 @@ func contains(outer, inner dsl.Range) bool {
 
 // node finds the part of the expression that has an id; nil if there is none.
 func (s *scope) node(id int64) (found ast.Expr) {
-	ast.PreOrderVisit(s.spans.root, ast.NewExprVisitor(func(e ast.Expr) {
+	ast.PreOrderVisit(s.spans().root, ast.NewExprVisitor(func(e ast.Expr) {
 		if e.ID() == id {
 			found = e
 		}
@@ -143,7 +143,7 @@ func (s *scope) explainOverload(function string, operands []string, e ast.Expr) 
 
 // isElement reports whether a node stands in a list or map that is written out.
 func (s *scope) isElement(e ast.Expr) (is bool) {
-	ast.PreOrderVisit(s.spans.root, ast.NewExprVisitor(func(n ast.Expr) {
+	ast.PreOrderVisit(s.spans().root, ast.NewExprVisitor(func(n ast.Expr) {
 		switch n.Kind() {
 		case ast.ListKind:
 			is = is || slices.Contains(n.AsList().Elements(), e)
@@ -158,7 +158,7 @@ func (s *scope) isElement(e ast.Expr) (is bool) {
 
 // isCondition reports whether a node is the condition of a loop.
 func (s *scope) isCondition(e ast.Expr) (is bool) {
-	ast.PreOrderVisit(s.spans.root, ast.NewExprVisitor(func(n ast.Expr) {
+	ast.PreOrderVisit(s.spans().root, ast.NewExprVisitor(func(n ast.Expr) {
 		if n.Kind() == ast.ComprehensionKind {
 			if step := n.AsComprehension().LoopStep(); step.Kind() == ast.CallKind {
 				is = is || slices.Contains(step.AsCall().Args(), e)

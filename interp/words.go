@@ -6,11 +6,11 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/types"
 
 	"github.com/redress-policy/redress/dsl"
+	"github.com/redress-policy/redress/internal/celcheck"
 )
 
 // walk looks for mistakes that CEL would explain worse, or not see, from the outside
@@ -111,7 +111,7 @@ func isLoop(e ast.Expr) bool {
 }
 
 func (s *scope) nodeRange(e ast.Expr) dsl.Range {
-	start, end, ok := s.spans.of(e.ID())
+	start, end, ok := s.spans().of(e.ID())
 	if !ok {
 		return s.whole()
 	}
@@ -232,11 +232,11 @@ func (s *scope) inspectField(e, operand ast.Expr, name string) {
 
 // fieldRange is where a field's name stands, at the end of its selection.
 func (s *scope) fieldRange(e ast.Expr, name string) dsl.Range {
-	_, end, ok := s.spans.of(e.ID())
-	for e.AsSelect().IsTestOnly() && end > 0 && !isWord(s.spans.text[end-1]) {
+	_, end, ok := s.spans().of(e.ID())
+	for e.AsSelect().IsTestOnly() && end > 0 && !isWord(s.spans().text[end-1]) {
 		end-- // to before the bracket of has(x.y)
 	}
-	if start := end - len([]rune(name)); ok && start >= 0 && string(s.spans.text[start:end]) == name {
+	if start := end - len([]rune(name)); ok && start >= 0 && string(s.spans().text[start:end]) == name {
 		return s.expr.Place(start, end)
 	}
 	return s.nodeRange(e)
@@ -322,14 +322,13 @@ var closedSets = map[string]func() []string{
 
 // inspectMembers looks, where types are known, at what fields with a closed set of
 // values are compared with.
-func (s *scope) inspectMembers(checked *cel.Ast) {
-	native := checked.NativeRep()
+func (s *scope) inspectMembers(checked *celcheck.Checked) {
 	compare := func(field, value ast.Expr) {
 		if field.Kind() != ast.SelectKind {
 			return
 		}
 		sel := field.AsSelect()
-		words := map[string]string{failureType: "err", causeType: "a cause's"}[native.GetType(sel.Operand().ID()).TypeName()]
+		words := map[string]string{failureType: "err", causeType: "a cause's"}[checked.TypeOf(sel.Operand()).TypeName()]
 		members := closedSets[sel.FieldName()]
 		switch {
 		case words == "" || members == nil:
@@ -339,7 +338,7 @@ func (s *scope) inspectMembers(checked *cel.Ast) {
 			s.member(value, words+" "+sel.FieldName(), members())
 		}
 	}
-	ast.PreOrderVisit(native.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+	ast.PreOrderVisit(checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		if e.Kind() != ast.CallKind || len(e.AsCall().Args()) != 2 {
 			return
 		}
@@ -438,13 +437,13 @@ var functionsOfOthers = map[string]string{
 // functionRange is where a call has the function's name: at its beginning, or behind
 // what a method is called of.
 func (s *scope) functionRange(e ast.Expr, name string) dsl.Range {
-	start, end, ok := s.spans.of(e.ID())
+	start, end, ok := s.spans().of(e.ID())
 	if call := e.AsCall(); ok && call.IsMemberFunction() {
-		_, start, ok = s.spans.of(call.Target().ID())
+		_, start, ok = s.spans().of(call.Target().ID())
 	}
 	if ok {
-		if i := strings.Index(string(s.spans.text[start:end]), name); i >= 0 {
-			start += utf8.RuneCountInString(string(s.spans.text[start:end])[:i])
+		if i := strings.Index(string(s.spans().text[start:end]), name); i >= 0 {
+			start += utf8.RuneCountInString(string(s.spans().text[start:end])[:i])
 			return s.expr.Place(start, start+utf8.RuneCountInString(name))
 		}
 	}
