@@ -258,7 +258,7 @@ func (b *Breaker) settle(t ticket, v verdict, class Class, now time.Time) change
 	return c
 }
 
-// mirror requires that mu is held.
+// mirror writes what has changed; processors share it. It requires that mu is held.
 func (b *Breaker) mirror() {
 	until := never
 	if c := &b.circuit; c.state == Open {
@@ -268,7 +268,9 @@ func (b *Breaker) mirror() {
 		b.until.Store(int64(until))
 		b.shutUntil(until)
 	}
-	b.word.Store(b.circuit.generation<<2 | uint64(b.circuit.state))
+	if word := b.circuit.generation<<2 | uint64(b.circuit.state); word != b.word.Load() {
+		b.word.Store(word)
+	}
 }
 
 // shutUntil has calls refused without a look at the clock until shortly before the time

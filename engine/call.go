@@ -143,18 +143,17 @@ type call struct {
 	settings settings
 	session  session
 
-	now            time.Time     // of the call, when the clock was last read
-	ahead          time.Duration // how far it is ahead of a clock that ran backwards
-	callerDeadline time.Time
+	ahead          time.Duration // of the call's time to a clock that ran backwards
+	callerDeadline time.Duration // as session.at
 	callerLimited  bool
 	timed          bool // the outcome tells how long it took
 	stepwise       bool // retries are handed out as states, see Step
 	admitted       bool // the breaker's ticket is not yet given back
 	watched        bool // a CallObserver was told of the start
 	inOperation    bool
-	began          time.Time    // the last attempt
-	record         *record      // nil until an attempt has failed
-	attempt        *lazyContext // of the last attempt; nil if that got the caller's
+	began          time.Duration // the last attempt, as session.at
+	record         *record       // nil until an attempt has failed
+	attempt        *lazyContext  // of the last attempt; nil if that got the caller's
 
 	reason    StopReason // NotStopped until the call ends
 	note      string
@@ -170,19 +169,23 @@ func (c *call) begin(ctx context.Context, p *Policy, opts []Option) {
 	c.ctx, c.policy, c.settings = ctx, p.current.Load(), p.settings
 	c.settings.apply(opts)
 	c.settings.observer = observerOf(&c.policy.spec, &c.settings)
-	c.readClock()
-	c.beginSession(c.now)
+	if clock := c.settings.clock; clock != nil {
+		c.beginSession(clock.Now())
+	} else {
+		c.beginSession(time.Now())
+	}
 }
 
-// beginSession begins what decides, for a call that began at start.
-func (c *call) beginSession(start time.Time) {
+// beginSession begins what decides, for a call that began at zero.
+func (c *call) beginSession(zero time.Time) {
 	s := &c.session // zero so far; setting fields is quicker than copying a session
 	s.policy, s.operation = c.policy, c.settings.operation
 	s.notIdempotent, s.notReplayable = c.settings.notIdempotent, c.settings.notReplayable
-	s.start, s.deadline = start, start.Add(c.policy.spec.Deadline)
-	c.callerDeadline, c.callerLimited = c.ctx.Deadline()
-	if c.callerLimited && c.callerDeadline.Before(s.deadline) {
-		s.deadline = c.callerDeadline
+	s.zero, s.deadline = zero, c.policy.spec.Deadline
+	deadline, limited := c.ctx.Deadline()
+	if limited {
+		c.callerDeadline, c.callerLimited = s.place(deadline), true
+		s.deadline = min(s.deadline, c.callerDeadline)
 	}
 }
 
@@ -192,29 +195,31 @@ func (c *call) beginStep(ctx context.Context, p *Policy, state StepState, opts [
 	c.begin(ctx, p, opts)
 	c.stepwise, c.timed = true, true
 	if state.Version == 0 {
-		c.session.deadline = c.now.Add(c.policy.spec.Deadline)
+		c.session.deadline = c.policy.spec.Deadline
 		return nil
 	}
-	return c.session.resume(state, c.now)
+	return c.session.resume(&state)
 }
 
 // readClock keeps the time of the call. It never runs backwards: what a clock is set
 // back by is made good, so that no clock makes a call outlive its deadline. The
-// system's clock needs no such help, for its readings are monotonic.
+// system's clock needs no such help: after the beginning its monotonic reading alone is
+// looked at, which takes half as long.
 func (c *call) readClock() {
 	if c.settings.clock == nil {
-		c.now = time.Now()
+		c.session.at = time.Since(c.session.zero)
 		return
 	}
-	c.notBefore(c.now)
+	c.notBefore(c.session.at)
 }
 
 // notBefore reads a clock other than the system's; it must have come to t at least.
-func (c *call) notBefore(t time.Time) {
-	c.now = c.settings.clock.Now().Add(c.ahead)
-	if late := t.Sub(c.now); late > 0 {
+func (c *call) notBefore(t time.Duration) {
+	s := &c.session
+	s.at = c.settings.clock.Now().Sub(s.zero) + c.ahead
+	if late := t - s.at; late > 0 {
 		c.ahead += late
-		c.now = c.now.Add(late)
+		s.at = t
 	}
 }
 
@@ -238,7 +243,7 @@ func (c *call) enter() bool {
 	if b == nil {
 		return true
 	}
-	ticket, moved, ok := b.admit(c.now)
+	ticket, moved, ok := b.admit(c.session.now())
 	if !ok {
 		return c.finish(CircuitOpen)
 	}
@@ -266,7 +271,7 @@ func (c *call) mayGoOn() bool {
 	if c.aborts() {
 		return c.finish(Aborted)
 	}
-	if c.session.late(c.now, 0) {
+	if c.session.late(0) {
 		return c.finish(DeadlineExceeded)
 	}
 	return true
@@ -278,7 +283,7 @@ func (c *call) callerEnded() StopReason {
 	if err := c.ctx.Err(); err != nil {
 		return c.endedBy(err)
 	}
-	if c.callerLimited && !c.now.Before(c.callerDeadline) {
+	if c.callerLimited && c.session.at >= c.callerDeadline {
 		c.ended = context.DeadlineExceeded
 		return DeadlineExceeded
 	}
@@ -325,7 +330,7 @@ func (c *call) containHook(note string) {
 func (c *call) startAttempt() context.Context {
 	c.attempt.cancel()
 	c.session.attempts++
-	c.began = c.now
+	c.began = c.session.at
 	ctx := c.attemptContext()
 	if c.listening() {
 		c.emit(Event{Kind: AttemptStart})
@@ -342,16 +347,14 @@ func (c *call) attemptContext() context.Context {
 	}
 	deadline := c.session.deadline
 	if timeout > 0 {
-		if own := c.now.Add(timeout); own.Before(deadline) {
-			deadline = own
-		}
+		deadline = min(deadline, c.session.at+timeout)
 	}
-	if c.callerLimited && c.callerDeadline.Before(deadline) {
-		deadline = c.callerDeadline
+	if c.callerLimited {
+		deadline = min(deadline, c.callerDeadline)
 	}
-	c.attempt = newAttemptContext(c.ctx, deadline, c.policy, c.session.operation, c.session.attempts)
+	c.attempt = newAttemptContext(c.ctx, c.session.zero.Add(deadline-c.ahead), c.policy, c.session.operation, c.session.attempts)
 	if c.settings.clock != nil {
-		c.attempt.clock, c.attempt.deadline = new(c.settings.clock), deadline.Add(-c.ahead)
+		c.attempt.clock = new(c.settings.clock)
 	}
 	return c.attempt
 }
@@ -377,7 +380,7 @@ func (c *call) judgeFailed(err error) (again bool) {
 		return c.giveUp(Aborted, CauseError, err)
 	}
 	r := c.newRecord()
-	r.failure.begin(&r.source, err, c.policy.spec.Attributes, c.now, maxInner)
+	r.failure.begin(&r.source, err, c.policy.spec.Attributes, maxInner)
 	var j judgement
 	c.policy.judgeError(&r.input, &r.failure, &j)
 	c.reportAll(j.faults)
@@ -392,7 +395,7 @@ func (c *call) judgeResult(value any, failure error) (again bool) {
 	if c.policy.spec.ClassifyResult != nil && !c.policy.silent(value) {
 		c.readClock()
 		r := c.newRecord()
-		r.failure.beginResult(&r.source, value, c.policy.spec.ResultAttributes, c.now)
+		r.failure.beginResult(&r.source, value, c.policy.spec.ResultAttributes)
 		var j judgement
 		c.policy.judgeResult(&r.input, &r.failure, &j)
 		c.reportAll(j.faults)
@@ -406,7 +409,7 @@ func (c *call) judgeResult(value any, failure error) (again bool) {
 	}
 	c.readClock()
 	r := c.newRecord()
-	r.failure.begin(&r.source, failure, c.policy.spec.Attributes, c.now, maxInner)
+	r.failure.begin(&r.source, failure, c.policy.spec.Attributes, maxInner)
 	r.failed = true
 	var j judgement
 	c.policy.judgeError(&r.input, &r.failure, &j)
@@ -449,7 +452,8 @@ func (c *call) newRecord() *record {
 	} else {
 		c.record.failure = Failure{}
 	}
-	c.session.tell(&c.record.input, c.now)
+	c.session.tell(&c.record.input)
+	c.record.source.now = c.session.moment
 	c.record.failed = false
 	return c.record
 }
@@ -461,7 +465,7 @@ func (c *call) succeed() (again bool) {
 		c.readClock()
 	}
 	c.attempt.release()
-	c.reportAll(c.policy.learn(c.now, true))
+	c.reportAll(c.policy.learn(&c.session, true))
 	if c.listening() {
 		c.emit(Event{Kind: AttemptEnd, Decision: DecideSuccess, Reason: Success})
 	}
@@ -472,7 +476,7 @@ func (c *call) succeed() (again bool) {
 // if the call is to pause and then try again.
 func (c *call) fail(j *judgement, cause Cause, err error, ended StopReason) (again bool) {
 	c.session.fail(j, cause, err)
-	c.reportAll(c.policy.learn(c.now, false))
+	c.reportAll(c.policy.learn(&c.session, false))
 	d := decision{reason: ended, hint: j.hint, hasHint: j.hasHint}
 	switch {
 	case ended != NotStopped:
@@ -480,7 +484,7 @@ func (c *call) fail(j *judgement, cause Cause, err error, ended StopReason) (aga
 		d.reason = Aborted
 	default:
 		c.session.notReplayable = c.session.notReplayable || !c.replayable()
-		c.session.respond(&d, &c.record.input, j, c.now, c.random())
+		c.session.respond(&d, &c.record.input, j, c.random())
 		c.reportAll(d.faults)
 	}
 	c.note, c.selector, c.strategy = d.note, d.selector, d.strategy
@@ -536,7 +540,7 @@ func (c *call) negotiate(d *decision) StopReason {
 	switch {
 	case action == AbortRetry:
 		return Aborted
-	case s.late(c.now, d.sleep): // the functions took their time
+	case s.late(d.sleep): // the functions took their time
 		c.note = "the time ran out before the sleep began"
 		return DeadlineExceeded
 	case action == DeferRetry:
@@ -560,10 +564,10 @@ func (c *call) sleepInfo(d *decision) SleepInfo {
 		Hint:      d.hint,
 		HasHint:   d.hasHint,
 		Sleep:     d.sleep,
-		Elapsed:   c.now.Sub(s.start),
-		Remaining: s.deadline.Sub(c.now),
+		Elapsed:   s.elapsed(),
+		Remaining: s.remaining(),
 		Err:       s.last.err,
-		State:     s.state(c.now, d.sleep),
+		State:     s.state(d.sleep),
 	}
 }
 
@@ -591,7 +595,7 @@ func (c *call) askSleepHandler(info SleepInfo) (action SleepAction) {
 // sleep waits before the next attempt, and reports whether there may be one.
 func (c *call) sleep() (again bool) {
 	if c.settings.suspend != nil {
-		if c.readClock(); c.session.late(c.now, c.pause) {
+		if c.readClock(); c.session.late(c.pause) {
 			c.note = "the time ran out before the sleep began"
 			return c.finish(DeadlineExceeded)
 		}
@@ -631,7 +635,7 @@ func (c *call) wait(d time.Duration) error {
 		c.readClock()
 		return err
 	}
-	c.notBefore(c.now.Add(d))
+	c.notBefore(c.session.at + d)
 	return nil
 }
 
@@ -651,7 +655,7 @@ func (c *call) finish(reason StopReason) bool {
 // settle gives the breaker's ticket back and reports what changed.
 func (c *call) settle(v verdict) {
 	c.admitted = false
-	c.reportBreaker(c.policy.spec.Breaker.settle(c.session.ticket, v, c.session.last.class, c.now))
+	c.reportBreaker(c.policy.spec.Breaker.settle(c.session.ticket, v, c.session.last.class, c.session.now()))
 }
 
 // close, deferred, gives back what a call still holds when its operation, or a

@@ -157,42 +157,43 @@ func (p *revision) selectStrategy(in *Input) (c choice, faults []fault) {
 	return choice{strategy: s.Strategy, selector: s.Rule}, faults
 }
 
-// delay asks a strategy, or the default one in its place if it panics. It returns
-// the name of the strategy that answered.
-func (p *revision) delay(s Strategy, in *DelayInput) (d Delay, name string, faults []fault) {
-	d, name, err := askStrategy(s, in)
-	if err != nil {
+// delay asks a strategy, or the default one in its place if it panics, and decides as
+// that answers.
+func (p *revision) delay(s Strategy, in *DelayInput, d *decision) {
+	if err := d.ask(s, in); err != nil {
 		p.counters.strategyFaults.Add(1)
-		faults = append(faults, fault{strategy: name, note: "a strategy panicked; decorrelated_jitter took its place", err: err})
-		d, name = defaultStrategy.Delay(*in), defaultStrategy.Name()
+		d.faults = append(d.faults, fault{strategy: d.strategy, note: "a strategy panicked; decorrelated_jitter took its place", err: err})
+		d.ask(defaultStrategy, in)
 	}
-	switch d.Stop {
+	switch d.reason {
 	case NotStopped:
-		d.Sleep, d.Note = max(d.Sleep, 0), ""
+		d.sleep, d.note = max(d.sleep, 0), ""
 	case NonRetryableClass, DeadlineExceeded, BudgetExhausted:
 	default:
 		p.counters.strategyFaults.Add(1)
-		faults = append(faults, fault{strategy: name, err: fmt.Errorf("engine: a strategy cannot stop a call with %v", d.Stop)})
-		d.Stop = NonRetryableClass
+		d.faults = append(d.faults, fault{strategy: d.strategy, err: fmt.Errorf("engine: a strategy cannot stop a call with %v", d.reason)})
+		d.reason = NonRetryableClass
 	}
-	return d, name, faults
 }
 
-func askStrategy(s Strategy, in *DelayInput) (d Delay, name string, err error) {
+// ask takes over what a strategy answers. It returns an error if that panics.
+func (d *decision) ask(s Strategy, in *DelayInput) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &panicError{v}
 		}
 	}()
-	name = s.Name()
-	return s.Delay(*in), name, nil
+	d.strategy = s.Name()
+	answer := s.Delay(*in)
+	d.reason, d.sleep, d.note = answer.Stop, answer.Sleep, answer.Note
+	return nil
 }
 
 // learn tells the policy's learners how an attempt ended.
-func (p *revision) learn(now time.Time, ok bool) []fault {
+func (p *revision) learn(s *session, ok bool) []fault {
 	var faults []fault
 	for _, l := range p.learners {
-		if err := teach(l, now, ok); err != nil {
+		if err := teach(l, s.now(), ok); err != nil {
 			p.counters.hookPanics.Add(1)
 			faults = append(faults, fault{note: "a strategy panicked while learning", err: err})
 		}

@@ -83,7 +83,7 @@ func (c *lazyContext) Err() error {
 	if err := c.parent.Err(); err != nil {
 		return err
 	}
-	if c.limited() && !c.now().Before(c.deadline) {
+	if c.limited() && c.left() <= 0 {
 		return context.DeadlineExceeded
 	}
 	return nil
@@ -106,11 +106,12 @@ func (c *lazyContext) AfterFunc(f func()) (stop func() bool) { return c.arm().af
 
 func (c *lazyContext) limited() bool { return c.phase.Load() == running && !c.deadline.IsZero() }
 
-func (c *lazyContext) now() time.Time {
+// left is the time until the deadline.
+func (c *lazyContext) left() time.Duration {
 	if c.clock == nil {
-		return time.Now()
+		return time.Until(c.deadline)
 	}
-	return (*c.clock).Now()
+	return c.deadline.Sub((*c.clock).Now())
 }
 
 // arm makes the alarm that stands for this context, if there is none yet.
@@ -133,7 +134,7 @@ func (c *lazyContext) arm() *alarm {
 		a.end(context.Canceled)
 		return a
 	case c.limited():
-		a.timer = time.AfterFunc(c.deadline.Sub(c.now()), a.expire)
+		a.timer = time.AfterFunc(c.left(), a.expire)
 	}
 	if parent := c.parent; parent.Done() != nil {
 		a.unlink = context.AfterFunc(parent, func() { a.ring(parent.Err()) })

@@ -136,34 +136,34 @@ type ResultExtractor func(value any) map[string]any
 // counted from the response's own Date header; without one it is no hint here,
 // because FailureOf reads no clock. Of an http.Client that followed redirects only
 // the last request is known: not_sent does not speak for those before.
-func FailureOf(err error, x Extractor) *Failure { return failureAt(err, x, time.Time{}, maxInner) }
+func FailureOf(err error, x Extractor) *Failure { return failureAt(err, x, moment{}, maxInner) }
 
-// failureAt is FailureOf at a time by which Retry-After dates without a Date header
-// are counted; the zero time means that none is known.
-func failureAt(err error, x Extractor, now time.Time, depth int) *Failure {
+// failureAt is FailureOf at a moment by which Retry-After dates without a Date header
+// are counted; the zero moment means that none is known.
+func failureAt(err error, x Extractor, now moment, depth int) *Failure {
 	var f Failure
-	f.begin(new(source), err, x, now, depth)
+	f.begin(&source{now: now}, err, x, depth)
 	f.Need(ReadAll)
 	f.source = nil
 	return &f
 }
 
 // begin makes f, which is zero, the record of an error, whose fields are computed from
-// src when they are asked for. Records of inner calls, and those that errors bring, are
+// src when they are asked for. The moment of the failure stands there already. Records of inner calls, and those that errors bring, are
 // complete at once.
-func (f *Failure) begin(src *source, err error, x Extractor, now time.Time, depth int) {
+func (f *Failure) begin(src *source, err error, x Extractor, depth int) {
 	f.Kind, f.Phase, f.Err = UnknownKind, PhaseUnknown, err
 	if err == nil {
 		return
 	}
-	src.now, src.result, src.recognised = now, nil, false
+	src.result, src.recognised = nil, false
 	src.chain = walk(err, false, src.room[:0])
 	f.source, f.pending = src, ReadAll
 	if inner, ok := src.chain.innerCall(); ok {
 		f.Need(ReadMessage | ReadMarker | ReadCauses)
 		f.RetryAfter, f.HasRetryAfter = src.chain.retryAfter()
 		f.pending = 0
-		f.readInner(inner, x, now, depth)
+		f.readInner(inner, x, src.now, depth)
 		f.settlePhase(src.chain)
 		return
 	}
@@ -183,7 +183,7 @@ func (f *Failure) begin(src *source, err error, x Extractor, now time.Time, dept
 
 // readInner makes f the record of a call that this library gave up on: its reason
 // and nothing else, so that rules about statuses and codes meet what it wraps.
-func (f *Failure) readInner(inner *Error, x Extractor, now time.Time, depth int) {
+func (f *Failure) readInner(inner *Error, x Extractor, now moment, depth int) {
 	f.Kind = KindRedress
 	f.Code = inner.Reason.String()
 	f.Type = typeName(inner)
@@ -242,14 +242,14 @@ func (f *Failure) blame(fault error) {
 // response's body.
 func ResultOf(v any) *Failure {
 	var f Failure
-	f.beginResult(new(source), v, nil, time.Time{})
+	f.beginResult(new(source), v, nil)
 	f.Need(ReadAll)
 	f.source = nil
 	return &f
 }
 
 // beginResult is begin for a result.
-func (f *Failure) beginResult(src *source, v any, x ResultExtractor, now time.Time) {
+func (f *Failure) beginResult(src *source, v any, x ResultExtractor) {
 	f.Kind, f.Phase = UnknownKind, PhaseUnknown
 	if v == nil {
 		return
@@ -258,7 +258,7 @@ func (f *Failure) beginResult(src *source, v any, x ResultExtractor, now time.Ti
 		*f = *given
 		return
 	}
-	src.now, src.result, src.chain = now, v, nil
+	src.result, src.chain = v, nil
 	f.source, f.pending = src, ReadStatus|ReadWhat|ReadType|ReadHeaders
 	attributes, fault := attributesOf(v, x)
 	f.Attributes = attributes

@@ -1,7 +1,5 @@
 package engine
 
-import "time"
-
 // Fields is a set of groups of fields of a [Failure].
 type Fields uint8
 
@@ -31,7 +29,7 @@ func (f *Failure) Need(fields Fields) {
 // result.
 type source struct {
 	result     any
-	now        time.Time
+	now        moment
 	chain      chain
 	recognised bool
 	room       [4]link // of short chains
@@ -66,7 +64,7 @@ func (f *Failure) compute(fields Fields) {
 	if fields&ReadHeaders != 0 {
 		f.Headers = c.headers()
 		if f.RetryAfter, f.HasRetryAfter = c.retryAfter(); !f.HasRetryAfter {
-			f.readRetryAfter(f.source.now)
+			f.readRetryAfter(f.source.now.now())
 		}
 	}
 	if fields&ReadCauses != 0 {
@@ -90,6 +88,6 @@ func (f *Failure) computeResult(fields Fields) {
 	}
 	if fields&ReadHeaders != 0 {
 		f.Headers = headersOf(v)
-		f.readRetryAfter(f.source.now)
+		f.readRetryAfter(f.source.now.now())
 	}
 }

@@ -167,8 +167,8 @@ func TestRetryAfterDateIsCountedFromTheDateHeaderElseFromTheClock(t *testing.T) 
 		ok   bool
 	}{
 		{"Date, no clock", FailureOf(withDate, nil), 9 * time.Second, true},
-		{"Date, a clock that is an hour late", failureAt(withDate, nil, now, maxInner), 9 * time.Second, true},
-		{"no Date, a clock", failureAt(without, nil, now, maxInner), 9 * time.Second, true},
+		{"Date, a clock that is an hour late", failureAt(withDate, nil, moment{zero: now}, maxInner), 9 * time.Second, true},
+		{"no Date, a clock", failureAt(without, nil, moment{zero: now}, maxInner), 9 * time.Second, true},
 		{"neither", FailureOf(without, nil), 0, false},
 		{"a result", resultAt(without.Response, nil, now), 9 * time.Second, true},
 	} {
@@ -322,7 +322,7 @@ func TestRecordNeverPanicsAndIsBoundedOnRandomChains(t *testing.T) {
 	for seed := range uint64(3000) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		err := randomChain(r)
-		f := failureAt(err, nil, time.Unix(int64(r.Uint32()), 0), maxInner)
+		f := failureAt(err, nil, moment{zero: time.Unix(int64(r.Uint32()), 0)}, maxInner)
 		checkBounds(t, seed, f)
 		_ = aborted(err)
 		if t.Failed() {
@@ -407,7 +407,7 @@ func TestAttributesOfResultsAreKeptOrReported(t *testing.T) {
 // resultAt is ResultOf at a time.
 func resultAt(v any, x ResultExtractor, now time.Time) *Failure {
 	var f Failure
-	f.beginResult(new(source), v, x, now)
+	f.beginResult(&source{now: moment{zero: now}}, v, x)
 	f.Need(ReadAll)
 	return &f
 }

@@ -52,7 +52,7 @@ func runOnce[T any](c *call, fn func(context.Context) (T, error)) (v T) {
 		return v
 	}
 	c.session.attempts++
-	c.began = c.now
+	c.began = c.session.at
 	if c.listening() {
 		c.emit(Event{Kind: AttemptStart})
 	}
@@ -75,21 +75,21 @@ func (c *call) judgeInShadow(value any, err error) {
 	switch {
 	case err != nil:
 		r := c.newRecord()
-		r.failure.begin(&r.source, err, spec.Attributes, c.now, maxInner)
+		r.failure.begin(&r.source, err, spec.Attributes, maxInner)
 		c.policy.judgeError(&r.input, &r.failure, &j)
 	case spec.ClassifyResult != nil && !c.policy.silent(value):
 		r := c.newRecord()
-		r.failure.beginResult(&r.source, value, spec.ResultAttributes, c.now)
+		r.failure.beginResult(&r.source, value, spec.ResultAttributes)
 		c.policy.judgeResult(&r.input, &r.failure, &j)
 	}
 	c.reportAll(j.faults)
-	c.reportAll(c.policy.learn(c.now, j.class == NoClass))
+	c.reportAll(c.policy.learn(&c.session, j.class == NoClass))
 	if j.class == NoClass {
 		c.endOnce(&j, err, "")
 		return
 	}
 	c.session.fail(&j, causeOf(err), err)
-	c.endOnce(&j, err, "in shadow: the policy would "+c.session.wouldDo(&c.record.input, &j, c.now, c.random()))
+	c.endOnce(&j, err, "in shadow: the policy would "+c.session.wouldDo(&c.record.input, &j, c.random()))
 }
 
 func causeOf(err error) Cause {

@@ -54,9 +54,6 @@ type opening struct {
 	returned bool         // the operation
 }
 
-// started is some moment of this process.
-var started = time.Now()
-
 // simple reports whether operation, rules and breaker alone have a say, the caller is
 // there, and nobody wants to be told of a success.
 func (o *opening) simple(s *settings) bool {
@@ -80,14 +77,11 @@ func (o *opening) refused(b *Breaker) bool {
 		return false
 	}
 	end, limited := o.ctx.Deadline()
-	switch {
-	case limited:
-		now := time.Now()
-		return now.Before(end) && b.refuses(now.Sub(started))
-	case b.refusesAnyway():
+	if !limited && b.refusesAnyway() {
 		return true
 	}
-	return b.refuses(time.Since(started))
+	r, age := lately()
+	return b.refuses(r.at+age) && (!limited || end.Sub(r.time) > age)
 }
 
 // begin reads the clock. It reports whether the caller's deadline is still to come.
@@ -98,18 +92,19 @@ func (o *opening) begin(s *settings) bool {
 		o.at = time.Since(started) // takes half as long as time.Now
 		return true
 	}
-	now := time.Now()
-	o.at = now.Sub(started)
-	if limited && !now.Before(end) {
+	r, age := lately()
+	o.at = r.at + age
+	if limited && end.Sub(r.time) <= age {
 		return false
 	}
 	if s.callerContext && spec.AttemptTimeout == 0 {
 		return true
 	}
-	o.deadline = now.Add(spec.Deadline)
-	if t := spec.AttemptTimeout; t > 0 && t < spec.Deadline {
-		o.deadline = now.Add(t)
+	limit := spec.Deadline
+	if t := spec.AttemptTimeout; t > 0 {
+		limit = min(limit, t)
 	}
+	o.deadline = r.time.Add(age + limit)
 	if limited && end.Before(o.deadline) {
 		o.deadline = end
 	}
@@ -151,10 +146,12 @@ func goOn[T any](o *opening, s *settings, fn func(context.Context) (T, error), v
 func (c *call) takeOver(o *opening, s *settings) {
 	c.ctx, c.policy, c.settings = o.ctx, o.policy, *s
 	c.settings.observer = o.observer
-	c.readClock()
-	c.beginSession(c.now.Add(o.at - c.now.Sub(started)))
+	r, age := lately()
+	passed := r.at + age - o.at
+	c.beginSession(r.time.Add(age - passed))
+	c.session.at = passed
 	c.session.ticket, c.admitted = o.ticket, c.policy.spec.Breaker != nil
-	c.session.attempts, c.began = 1, c.session.start
+	c.session.attempts = 1
 	c.attempt, c.inOperation = o.attempt, true
 }
 

@@ -40,8 +40,6 @@ func (o Outcome[T]) Err() error {
 	}
 }
 
-func (c *call) elapsed() time.Duration { return c.now.Sub(c.session.start) }
-
 // err is what the verbs with an error return.
 func (c *call) err() error {
 	if c.reason == Success {
@@ -50,7 +48,7 @@ func (c *call) err() error {
 	last := &c.session.last
 	return &Error{
 		Policy: c.policy.spec.Name, Operation: c.session.operation, Revision: c.policy.spec.Revision, Reason: c.reason,
-		Class: last.class, Rule: last.rule, Cause: last.cause, Attempts: c.session.attempts, Elapsed: c.elapsed(),
+		Class: last.class, Rule: last.rule, Cause: last.cause, Attempts: c.session.attempts, Elapsed: c.session.elapsed(),
 		NextDelay: c.nextDelay, Note: c.note, Err: last.err, Ended: c.ended,
 	}
 }
@@ -61,7 +59,7 @@ func outcomeOf[T any](c *call, v T) Outcome[T] {
 		OK: c.reason == Success, Value: v, Reason: c.reason, Attempts: c.session.attempts,
 		Class: last.class, Rule: last.rule, Cause: last.cause, LastErr: last.err,
 		Selector: c.selector, Strategy: c.strategy, Note: c.note,
-		Elapsed: c.elapsed(), NextDelay: c.nextDelay, Ended: c.ended,
+		Elapsed: c.session.elapsed(), NextDelay: c.nextDelay, Ended: c.ended,
 		Policy: c.policy.spec.Name, Operation: c.session.operation, Revision: c.policy.spec.Revision,
 		Timeline: c.timeline,
 	}

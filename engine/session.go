@@ -2,11 +2,12 @@ package engine
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
 // A session decides what becomes of one call: how often it is tried, how long it
-// sleeps, why it stops. Time and randomness are arguments. It belongs to one
+// sleeps, why it stops. Time and randomness are given to it. It belongs to one
 // goroutine; what it shares with other calls (breaker, budget, strategies) guards
 // itself.
 type session struct {
@@ -15,9 +16,14 @@ type session struct {
 	notIdempotent bool
 	notReplayable bool
 
-	start    time.Time
-	deadline time.Time // the earlier of the policy's and the caller's
-	ticket   ticket    // of the breaker, if there is one
+	// The moment at which the clock was last read. Zero is when this run of the call began;
+	// other times of a session are counted from there too.
+	moment
+	start    time.Duration // of the call: before zero if an earlier step began it
+	deadline time.Duration // the earlier of the policy's and the caller's
+	resumed  *StepState    // nil unless an earlier step began the call
+
+	ticket ticket // of the breaker, if there is one
 
 	attempts int               // begun so far
 	failures [classCount]int32 // of each class so far
@@ -46,32 +52,47 @@ type decision struct {
 	faults   []fault // contained on the way, in order
 }
 
-// tell sets what rules may know of the call at now. The rest of in is theirs, or set by
+// place returns t as session.at is. What is further away than a call can take is put where
+// sums do not overflow.
+func (s *session) place(t time.Time) time.Duration {
+	const far = math.MaxInt64 / 2 // 146 years
+	return min(max(t.Sub(s.zero), -far), far)
+}
+
+// elapsed is how long the call has taken so far.
+func (s *session) elapsed() time.Duration { return s.at - s.start }
+
+// remaining is how long the call may go on.
+func (s *session) remaining() time.Duration { return s.deadline - s.at }
+
+// tell sets what rules may know of the call. The rest of in is theirs, or set by
 // those who classify and select.
-func (s *session) tell(in *Input, now time.Time) {
+func (s *session) tell(in *Input) {
 	in.Operation, in.Attempt, in.Idempotent = s.operation, s.attempts, !s.notIdempotent
-	in.Elapsed, in.Remaining = now.Sub(s.start), s.deadline.Sub(now)
+	in.Elapsed, in.Remaining = s.elapsed(), s.remaining()
 	in.Class, in.ClassAttempt, in.RetryAfter, in.HasRetryAfter = NoClass, 0, 0, false
 }
 
 // fail notes a classified failure.
 func (s *session) fail(j *judgement, cause Cause, err error) {
 	s.failures[j.class]++
-	s.last = failureNote{class: j.class, rule: j.rule, cause: cause, err: err}
+	// Field by field: a copy of what has just been written waits for it.
+	s.last.class, s.last.rule, s.last.cause, s.last.err = j.class, j.rule, cause, err
 }
 
 // respond decides what follows from the failure that fail has just noted: the first
 // of the conditions that holds. What comes before them, the end of the caller's
 // context and an abort, is the caller's to look at.
-func (s *session) respond(d *decision, in *Input, j *judgement, now time.Time, u float64) {
+func (s *session) respond(d *decision, in *Input, j *judgement, u float64) {
 	if d.reason = s.forbidden(j); d.reason != NotStopped {
 		return
 	}
+	now := s.now()
 	if s.wait(d, in, j, now, u); d.reason != NotStopped {
 		return
 	}
-	if s.late(now, d.sleep) {
-		d.note = fmt.Sprintf("a sleep of %v does not fit into the %v that remain", d.sleep, max(s.deadline.Sub(now), 0))
+	if s.late(d.sleep) {
+		d.note = fmt.Sprintf("a sleep of %v does not fit into the %v that remain", d.sleep, max(s.remaining(), 0))
 		d.stop(DeadlineExceeded)
 		return
 	}
@@ -106,7 +127,7 @@ func (s *session) forbidden(j *judgement) StopReason {
 
 // wouldDo says in words how the policy would respond to the first failure of a call, but
 // for deadline, breaker and budget, which are not asked.
-func (s *session) wouldDo(in *Input, j *judgement, now time.Time, u float64) string {
+func (s *session) wouldDo(in *Input, j *judgement, u float64) string {
 	if reason := s.capped(j); reason != NotStopped {
 		return "stop with " + reason.String()
 	}
@@ -114,7 +135,7 @@ func (s *session) wouldDo(in *Input, j *judgement, now time.Time, u float64) str
 		return "stop with " + MaxAttemptsGlobal.String()
 	}
 	var d decision
-	if s.wait(&d, in, j, now, u); d.reason != NotStopped {
+	if s.wait(&d, in, j, s.now(), u); d.reason != NotStopped {
 		return "stop with " + d.reason.String()
 	}
 	return fmt.Sprintf("retry in %v, says %s", round(d.sleep), d.strategy)
@@ -147,7 +168,7 @@ func (s *session) wait(d *decision, in *Input, j *judgement, now time.Time, u fl
 		d.reason = NoStrategy
 		return
 	}
-	delay, name, wrong := s.policy.delay(chosen.strategy, &DelayInput{
+	s.policy.delay(chosen.strategy, &DelayInput{
 		Attempt:   s.attempts,
 		Prev:      s.prev,
 		HasPrev:   s.hasPrev,
@@ -155,18 +176,14 @@ func (s *session) wait(d *decision, in *Input, j *judgement, now time.Time, u fl
 		Class:     j.class,
 		Hint:      j.hint,
 		HasHint:   j.hasHint,
-		Remaining: s.deadline.Sub(now),
+		Remaining: s.remaining(),
 		Now:       now,
-	})
-	d.strategy, d.faults = name, append(d.faults, wrong...)
-	d.reason, d.sleep, d.note = delay.Stop, delay.Sleep, delay.Note
+	}, d)
 }
 
 // late reports whether the deadline has passed, or a sleep from now cannot end
 // before it.
-func (s *session) late(now time.Time, sleep time.Duration) bool {
-	return sleep >= s.deadline.Sub(now)
-}
+func (s *session) late(sleep time.Duration) bool { return sleep >= s.remaining() }
 
 // breakerHolds reports whether the breaker still lets this call make attempts.
 func (s *session) breakerHolds() bool {

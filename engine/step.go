@@ -50,28 +50,32 @@ func Step[T any](ctx context.Context, p *Policy, state StepState, fn func(contex
 	if c.reason != Scheduled {
 		return outcome, StepState{}, nil
 	}
-	return outcome, c.session.state(c.now, c.nextDelay), nil
+	return outcome, c.session.state(c.nextDelay), nil
 }
 
 // state is where the call stands, if it waits for sleep from now.
-func (s *session) state(now time.Time, sleep time.Duration) StepState {
+func (s *session) state(sleep time.Duration) StepState {
 	failures := map[Class]int{}
 	for class, n := range s.failures {
 		if n > 0 {
 			failures[Class(class)] = int(n)
 		}
 	}
+	started, deadline := s.zero.Add(s.start), s.zero.Add(s.deadline)
+	if s.resumed != nil {
+		started, deadline = s.resumed.Started, s.resumed.Deadline
+	}
 	return StepState{
 		Version: stateVersion, Policy: s.policy.spec.Name, Operation: s.operation,
 		Attempts: s.attempts, Failures: failures, PrevSleep: sleep,
 		// Without monotonic readings, which mean nothing elsewhere.
-		Started: s.start.Round(0), Deadline: s.deadline.Round(0), Due: now.Add(sleep).Round(0),
+		Started: started.Round(0), Deadline: deadline.Round(0), Due: s.now().Add(sleep).Round(0),
 		Class: s.last.class, Rule: s.last.rule, Cause: s.last.cause.String(),
 	}
 }
 
 // resume takes the call up where the state left it.
-func (s *session) resume(state StepState, now time.Time) error {
+func (s *session) resume(state *StepState) error {
 	if err := state.check(s.policy.spec.Name); err != nil {
 		return fmt.Errorf("engine: call state: %w", err)
 	}
@@ -80,10 +84,10 @@ func (s *session) resume(state StepState, now time.Time) error {
 		s.failures[class] = int32(n)
 	}
 	s.prev, s.hasPrev = state.PrevSleep, true
-	s.start, s.deadline = state.Started, state.Deadline
-	if s.start.After(now) { // the clocks of two machines disagree
-		s.start = now
+	if state.Started.After(s.zero) { // the clocks of two machines disagree
+		state.Started = s.zero
 	}
+	s.resumed, s.start, s.deadline = state, s.place(state.Started), s.place(state.Deadline)
 	if s.operation == "" {
 		s.operation = state.Operation
 	}

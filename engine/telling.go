@@ -66,11 +66,11 @@ func (c *call) listening() bool { return c.settings.observer != nil || c.setting
 
 // emit completes an event and tells it.
 func (c *call) emit(e Event) {
-	e.Time, e.Elapsed = c.now, c.now.Sub(c.session.start)
+	e.Time, e.Elapsed = c.session.now(), c.session.elapsed()
 	e.Policy, e.Operation, e.Revision = c.policy.spec.Name, c.session.operation, c.policy.spec.Revision
 	e.Labels, e.Attempt = c.settings.labels, c.session.attempts
 	if e.Kind == AttemptEnd {
-		e.Took = c.now.Sub(c.began)
+		e.Took = c.session.at - c.began
 		e.evidence = c.record
 	}
 	if c.settings.timeline {
@@ -115,7 +115,7 @@ func (c *call) tellCallObservers(o Observer, at edge) {
 func (c *call) startCall(o CallObserver) {
 	defer c.containObserver()
 	e := Event{
-		Time: c.now, Elapsed: c.now.Sub(c.session.start), Policy: c.policy.spec.Name, Operation: c.session.operation,
+		Time: c.session.now(), Elapsed: c.session.elapsed(), Policy: c.policy.spec.Name, Operation: c.session.operation,
 		Revision: c.policy.spec.Revision, Labels: c.settings.labels, Attempt: c.session.attempts,
 	}
 	if ctx := o.StartCall(c.ctx, e); ctx != nil {
