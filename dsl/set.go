@@ -64,13 +64,24 @@ func ReadFile(fsys fs.FS, name string) (*Source, error) {
 
 // ParseSet parses sources as one set and checks that names are unique in their kind.
 func ParseSet(sources []*Source) (*Set, Diagnostics) {
-	set := &Set{}
+	var files []*File
 	var found Diagnostics
 	for _, source := range sources {
 		file, more := Parse(source)
-		set.Files = append(set.Files, file)
+		files = append(files, file)
 		found = append(found, more...)
 	}
+	set, more := SetOf(files)
+	found = append(found, more...)
+	found.Sort()
+	return set, found
+}
+
+// SetOf makes one set of files, which are the set's from then on, and checks that names
+// are unique in their kind.
+func SetOf(files []*File) (*Set, Diagnostics) {
+	set := &Set{Files: files}
+	var found Diagnostics
 	set.overlay()
 	type key struct{ kind, name string }
 	first := map[key]*Document{}

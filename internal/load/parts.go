@@ -18,17 +18,37 @@ type Parts struct {
 	Environments []*dsl.Document // of all parts
 
 	sources  [][]*dsl.Source
+	parsed   map[*dsl.Source]parsedFile // nil for a set that is too large to hold
 	library  map[dsl.Reference]*dsl.Document
 	broken   map[*dsl.Source]bool
 	compiler *interp.Compiler
 }
 
+// maxParsed is up to which size of its sources a set is held parsed. What is larger is read
+// twice: once to divide it, and part by part when it is loaded.
+const maxParsed = 256 << 10
+
+type parsedFile struct {
+	file  *dsl.File
+	found dsl.Diagnostics
+}
+
 // Split divides a set. Mistakes are found when the parts are loaded.
 func Split(sources []*dsl.Source, opts interp.Options) *Parts {
 	p := &Parts{Names: dsl.Names{}, library: map[dsl.Reference]*dsl.Document{}, broken: map[*dsl.Source]bool{}, compiler: interp.NewCompiler(opts)}
+	size := 0
+	for _, source := range sources {
+		size += len(source.Bytes)
+	}
+	if size <= maxParsed {
+		p.parsed = map[*dsl.Source]parsedFile{}
+	}
 	together := newGroups(len(sources))
 	for i, source := range sources {
 		file, found := dsl.Parse(source)
+		if p.parsed != nil {
+			p.parsed[source] = parsedFile{file, found}
+		}
 		p.broken[source] = found.HasErrors()
 		for _, doc := range file.Documents {
 			p.note(doc)
@@ -88,7 +108,7 @@ func (p *Parts) Sources(i int) []*dsl.Source { return p.sources[i] }
 
 // Load loads one part. Its diagnostics are those of its own documents.
 func (p *Parts) Load(i int) *Result {
-	set, found := dsl.ParseSet(p.sources[i])
+	set, found := p.set(i)
 	own := map[*dsl.Source]bool{}
 	for _, source := range p.sources[i] {
 		own[source] = true
@@ -98,6 +118,23 @@ func (p *Parts) Load(i int) *Result {
 	result.Sound = result.Sound && !slices.ContainsFunc(set.Library, func(d *dsl.Document) bool { return p.broken[d.Source] })
 	result.Diagnostics = slices.DeleteFunc(result.Diagnostics, func(d dsl.Diagnostic) bool { return !own[d.Range.Source] })
 	return result
+}
+
+// set is one part, parsed.
+func (p *Parts) set(i int) (*dsl.Set, dsl.Diagnostics) {
+	if p.parsed == nil {
+		return dsl.ParseSet(p.sources[i])
+	}
+	var files []*dsl.File
+	var found dsl.Diagnostics
+	for _, source := range p.sources[i] {
+		files = append(files, p.parsed[source].file)
+		found = append(found, p.parsed[source].found...)
+	}
+	set, more := dsl.SetOf(files)
+	found = append(found, more...)
+	found.Sort()
+	return set, found
 }
 
 // closure finds the documents of other parts that a part refers to, through others too.
