@@ -41,14 +41,20 @@ func must(key string, read func(*node)) field   { return field{key: key, require
 func may(key string, read func(*node)) field    { return field{key: key, read: read} }
 func mayNot(key string, read func(*node)) field { return field{key: key, read: read, refused: true} }
 
+// fieldNames lists keys. It copies them: if it kept what is in fields, the readers that
+// stand beside them could not be made without allocating each.
 func fieldNames(fields []field) []string {
 	names := make([]string, 0, len(fields))
 	for _, f := range fields {
 		if !f.refused {
-			names = append(names, f.key)
+			names = append(names, strings.Clone(f.key))
 		}
 	}
 	return names
+}
+
+func indexOf(fields []field, key string) int {
+	return slices.IndexFunc(fields, func(f field) bool { return f.key == key })
 }
 
 // mapping reads a mapping of known keys. what names it in messages. It reports
@@ -59,28 +65,30 @@ func (d *decoder) mapping(n *node, what string, fields ...field) bool {
 		return false
 	}
 	if m.kind != mappingNode {
-		d.errorf(n.rng, CodeWrongType, "keys here: "+strings.Join(fieldNames(fields), ", "), "%s is a mapping of keys, not %s", what, n.describe())
+		d.errorf(n.rng(), CodeWrongType, "keys here: "+strings.Join(fieldNames(fields), ", "), "%s is a mapping of keys, not %s", what, n.describe())
 		return false
 	}
-	given := map[string]bool{} // keys that were given, or probably meant
+	given := make([]bool, len(fields)) // or probably meant
 	d.keys(m, func(key, value *node) {
-		i := slices.IndexFunc(fields, func(f field) bool { return f.key == key.value })
+		i := indexOf(fields, key.value)
 		switch {
 		case i >= 0:
-			given[key.value] = true
+			given[i] = true
 			help := "give it a value or leave the key out"
 			if fields[i].required {
 				help = "give it a value"
 			}
 			d.value(key, value, help, fields[i].read)
 		case !key.isOwn():
-			given[d.unknownKey(key, what, fieldNames(fields))] = true
+			if i := indexOf(fields, d.unknownKey(key, what, fieldNames(fields))); i >= 0 {
+				given[i] = true
+			}
 		}
 	})
 	var missing []string
-	for _, f := range fields {
-		if f.required && !given[f.key] {
-			missing = append(missing, f.key)
+	for i, f := range fields {
+		if f.required && !given[i] {
+			missing = append(missing, strings.Clone(f.key))
 		}
 	}
 	if len(missing) > 0 {
@@ -95,9 +103,9 @@ func (d *decoder) value(key, value *node, help string, read func(*node)) {
 	switch {
 	case value.target().broken:
 	case value.isNull():
-		at := value.rng
+		at := value.rng()
 		if at.End == at.Start {
-			at = key.rng
+			at = key.rng()
 		}
 		d.errorf(at, CodeEmpty, help, "%s has no value", key.value)
 	default:
@@ -107,10 +115,10 @@ func (d *decoder) value(key, value *node, help string, read func(*node)) {
 
 // replaceBy is the fix that writes another word in the place of a plain scalar.
 func replaceBy(n *node, word string) []Fix {
-	if n.kind != scalarNode || n.style != plainStyle || n.tagged || n.anchor != "" {
+	if n.kind != scalarNode || n.style != plainStyle || n.tagged || n.anchor {
 		return nil
 	}
-	return []Fix{{Title: "write " + word, Edits: []Edit{{Range: n.rng, Text: word}}}}
+	return []Fix{{Title: "write " + word, Edits: []Edit{{Range: n.rng(), Text: word}}}}
 }
 
 // enumerate joins words as a sentence does: "id, when and class".
@@ -126,12 +134,12 @@ func (d *decoder) unknownKey(key *node, what string, known []string) (meant stri
 	help := "keys here: " + strings.Join(known, ", ")
 	if near, ok := Nearest(key.value, known); ok {
 		d.report(Diagnostic{
-			Range: key.rng, Code: CodeUnknownKey, Message: fmt.Sprintf("unknown key %q in %s; did you mean %q?", shorten(key.value), what, near), Help: help,
+			Range: key.rng(), Code: CodeUnknownKey, Message: fmt.Sprintf("unknown key %q in %s; did you mean %q?", shorten(key.value), what, near), Help: help,
 			Fixes: replaceBy(key, near),
 		})
 		return near
 	}
-	d.errorf(key.rng, CodeUnknownKey, help+"; keys that begin with x- are your own", "unknown key %q in %s", shorten(key.value), what)
+	d.errorf(key.rng(), CodeUnknownKey, help+"; keys that begin with x- are your own", "unknown key %q in %s", shorten(key.value), what)
 	return ""
 }
 
@@ -150,9 +158,9 @@ func (d *decoder) names(n *node, what string, read func(key, value *node)) {
 	switch {
 	case !d.hasCoreTag(n):
 	case m.kind != mappingNode:
-		d.errorf(n.rng, CodeWrongType, "write it as a mapping: {name: value}", "%s is a mapping of names, not %s", what, n.describe())
+		d.errorf(n.rng(), CodeWrongType, "write it as a mapping: {name: value}", "%s is a mapping of names, not %s", what, n.describe())
 	case len(m.items) == 0:
-		d.errorf(n.rng, CodeEmpty, "leave the key out if there is nothing to say", "%s is empty", what)
+		d.errorf(n.rng(), CodeEmpty, "leave the key out if there is nothing to say", "%s is empty", what)
 	default:
 		d.keys(m, func(key, value *node) {
 			if key.isOwn() {
@@ -167,13 +175,13 @@ func (d *decoder) names(n *node, what string, read func(key, value *node)) {
 // keys visits the entries of a mapping whose keys are text, and reports the others,
 // duplicates and merges. What the user keeps for himself is checked here.
 func (d *decoder) keys(m *node, visit func(key, value *node)) {
-	first := map[string]Range{}
+	seen := keysOf(m)
 	for i := 0; i+1 < len(m.items); i += 2 {
 		key, value := m.items[i].target(), m.items[i+1]
 		switch {
-		case !d.isNew(m.items[i], first):
+		case !d.isNew(m.items[i], seen.before(i)):
 		case !key.isText():
-			d.errorf(m.items[i].rng, CodeWrongType, "put it in quotes if it is meant as a name", "a key is a text, not %s", key.describe())
+			d.errorf(m.items[i].rng(), CodeWrongType, "put it in quotes if it is meant as a name", "a key is a text, not %s", key.describe())
 		case key.isOwn():
 			d.own(value)
 			visit(key, value)
@@ -183,21 +191,19 @@ func (d *decoder) keys(m *node, visit func(key, value *node)) {
 	}
 }
 
-// isNew reports a key that is a merge, or is given before.
-func (d *decoder) isNew(n *node, first map[string]Range) bool {
+// isNew reports a key that is a merge, or that first, which is not nil then, is too.
+func (d *decoder) isNew(n, first *node) bool {
 	key := n.target()
-	if key.kind != scalarNode {
+	switch {
+	case key.kind != scalarNode:
 		return true
-	}
-	if key.tag == "!!merge" {
-		d.errorf(n.rng, CodeYAMLFeature, "write the keys out", "<< merges mappings, which policies do not have")
+	case key.tag == mergeTag:
+		d.errorf(n.rng(), CodeYAMLFeature, "write the keys out", "<< merges mappings, which policies do not have")
+		return false
+	case first != nil:
+		d.repeated(n.rng(), first.rng(), CodeDuplicateKey, "remove one of them", "%q is given twice", shorten(key.value))
 		return false
 	}
-	if at, twice := first[key.value]; twice {
-		d.repeated(n.rng, at, CodeDuplicateKey, "remove one of them", "%q is given twice", shorten(key.value))
-		return false
-	}
-	first[key.value] = n.rng
 	return !key.broken
 }
 
@@ -207,10 +213,10 @@ func (d *decoder) own(n *node) {
 	if n.alias != nil || !d.hasCoreTag(n) {
 		return
 	}
-	first := map[string]Range{}
+	seen := keysOf(n)
 	for i, item := range n.items {
 		if n.kind == mappingNode && i%2 == 0 {
-			d.isNew(item, first)
+			d.isNew(item, seen.before(i))
 		}
 		d.own(item)
 	}
@@ -223,10 +229,10 @@ func (d *decoder) list(n *node, what string, read func(*node)) bool {
 	case !d.hasCoreTag(n):
 		return false
 	case l.kind != sequenceNode:
-		d.errorf(n.rng, CodeWrongType, "write it as a list: [...]", "%s is a list, not %s", what, n.describe())
+		d.errorf(n.rng(), CodeWrongType, "write it as a list: [...]", "%s is a list, not %s", what, n.describe())
 		return false
 	case len(l.items) == 0:
-		d.errorf(n.rng, CodeEmpty, "leave the key out if there is nothing to list", "%s is empty", what)
+		d.errorf(n.rng(), CodeEmpty, "leave the key out if there is nothing to list", "%s is empty", what)
 		return false
 	}
 	for _, item := range l.items {
@@ -237,38 +243,47 @@ func (d *decoder) list(n *node, what string, read func(*node)) bool {
 	return true
 }
 
+// readAll reads a list into a slice.
+func readAll[T any](d *decoder, n *node, what string, all *[]T, read func(*node, *T)) {
+	*all = slices.Grow(*all, len(n.target().items))
+	d.list(n, what, func(item *node) {
+		*all = append(*all, *new(T))
+		read(item, &(*all)[len(*all)-1])
+	})
+}
+
 // hasCoreTag refuses tags that are written and not of YAML's core.
 func (d *decoder) hasCoreTag(n *node) bool {
 	s := n.target()
 	if s.isForeign() {
-		d.errorf(n.rng, CodeYAMLFeature, "remove the tag, or put the value in single quotes", "the tag %s is not one that policies have", d.tagOf(s))
+		d.errorf(n.rng(), CodeYAMLFeature, "remove the tag, or put the value in single quotes", "the tag %s is not one that policies have", d.tagOf(s))
 		return false
 	}
 	return true
 }
 
 // scalar returns the node if it is a scalar of one of the tags.
-func (d *decoder) scalar(n *node, what, want string, tags ...string) (*node, bool) {
+func (d *decoder) scalar(n *node, what, want string, tags ...tag) (*node, bool) {
 	s := n.target()
 	if !d.hasCoreTag(n) {
 		return nil, false
 	}
 	if s.kind != scalarNode || !slices.Contains(tags, s.tag) {
 		help := ""
-		if s.kind == scalarNode && slices.Contains(tags, "!!str") && !s.isNull() {
+		if s.kind == scalarNode && slices.Contains(tags, strTag) && !s.isNull() {
 			help = "put it in quotes: " + quoteSingle(s.value)
 		}
-		d.errorf(n.rng, CodeWrongType, help, "%s is %s, not %s", what, want, n.describe())
+		d.errorf(n.rng(), CodeWrongType, help, "%s is %s, not %s", what, want, n.describe())
 		return nil, false
 	}
 	return s, true
 }
 
-func set[T any](v *Value[T], n *node, x T) { *v = Value[T]{Range: n.rng, V: x, Set: true} }
+func set[T any](v *Value[T], n *node, x T) { *v = Value[T]{Range: n.rng(), V: x, Set: true} }
 
 func (d *decoder) text(what string, v *Value[string]) func(*node) {
 	return func(n *node) {
-		if s, ok := d.scalar(n, what, "a text", "!!str"); ok {
+		if s, ok := d.scalar(n, what, "a text", strTag); ok {
 			set(v, n, s.value)
 		}
 	}
@@ -278,7 +293,7 @@ func (d *decoder) text(what string, v *Value[string]) func(*node) {
 func (d *decoder) phrase(what string, v *Value[string]) func(*node) {
 	return func(n *node) {
 		if d.text(what, v)(n); v.Set && strings.TrimSpace(v.V) == "" {
-			d.errorf(n.rng, CodeEmpty, "say something", "%s is empty", what)
+			d.errorf(n.rng(), CodeEmpty, "say something", "%s is empty", what)
 		}
 	}
 }
@@ -287,7 +302,7 @@ func (d *decoder) phrase(what string, v *Value[string]) func(*node) {
 // example, are texts that look like numbers.
 func (d *decoder) anyText(what string, v *Value[string]) func(*node) {
 	return func(n *node) {
-		if s, ok := d.scalar(n, what, "a text", "!!str", "!!int", "!!float", "!!bool", "!!timestamp"); ok {
+		if s, ok := d.scalar(n, what, "a text", strTag, intTag, floatTag, boolTag, timestampTag); ok {
 			set(v, n, s.value)
 		}
 	}
@@ -310,13 +325,13 @@ func isName(s string) bool {
 // name reads a name of a document or a rule.
 func (d *decoder) name(what string, v *Value[string]) func(*node) {
 	return func(n *node) {
-		s, ok := d.scalar(n, what, "a text", "!!str")
+		s, ok := d.scalar(n, what, "a text", strTag)
 		if !ok {
 			return
 		}
 		set(v, n, s.value)
 		if !isName(s.value) {
-			d.errorf(n.rng, CodeBadName, "use letters, digits, `-`, `_` and `.`, beginning with a letter or a digit", "%q is no name", s.value)
+			d.errorf(n.rng(), CodeBadName, "use letters, digits, `-`, `_` and `.`, beginning with a letter or a digit", "%q is no name", s.value)
 		}
 	}
 }
@@ -324,12 +339,12 @@ func (d *decoder) name(what string, v *Value[string]) func(*node) {
 // word reads one word of a closed set.
 func (d *decoder) word(what string, v *Value[string], known []string) func(*node) {
 	return func(n *node) {
-		s, ok := d.scalar(n, what, "one of "+strings.Join(known, ", "), "!!str")
-		if !ok {
+		if !n.isText() {
+			d.scalar(n, what, "one of "+strings.Join(known, ", "), strTag)
 			return
 		}
-		set(v, n, s.value)
-		d.checkWord(n, CodeUnknownWord, what, s.value, known)
+		set(v, n, n.target().value)
+		d.checkWord(n, CodeUnknownWord, what, v.V, known)
 	}
 }
 
@@ -339,9 +354,9 @@ func (d *decoder) checkWord(n *node, code Code, what, value string, known []stri
 	}
 	help := "one of " + strings.Join(known, ", ")
 	if near, ok := Nearest(value, known); ok {
-		d.report(Diagnostic{Range: n.rng, Code: code, Message: fmt.Sprintf("%q is no %s; did you mean %s?", value, what, near), Help: help, Fixes: replaceBy(n, near)})
+		d.report(Diagnostic{Range: n.rng(), Code: code, Message: fmt.Sprintf("%q is no %s; did you mean %s?", value, what, near), Help: help, Fixes: replaceBy(n, near)})
 	} else {
-		d.errorf(n.rng, code, help, "%q is no %s", value, what)
+		d.errorf(n.rng(), code, help, "%q is no %s", value, what)
 	}
 	return false
 }
@@ -387,7 +402,7 @@ func (d *decoder) boolean(what string, v *Value[bool]) func(*node) {
 		if !ok {
 			return
 		}
-		if s.kind == scalarNode && s.tag == "!!bool" && (s.value == "true" || s.value == "false") {
+		if s.kind == scalarNode && s.tag == boolTag && (s.value == "true" || s.value == "false") {
 			set(v, n, s.value == "true")
 			return
 		}
@@ -398,6 +413,6 @@ func (d *decoder) boolean(what string, v *Value[bool]) func(*node) {
 				is = s.value
 			}
 		}
-		d.errorf(n.rng, CodeWrongType, help, "%s is true or false, not %s", what, is)
+		d.errorf(n.rng(), CodeWrongType, help, "%s is true or false, not %s", what, is)
 	}
 }

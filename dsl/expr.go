@@ -2,6 +2,7 @@ package dsl
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -47,13 +48,13 @@ func (d *decoder) expr(what string, e *Expr) func(*node) {
 		}
 		text := strings.TrimSpace(s.value)
 		if text == "" {
-			d.errorf(n.rng, CodeEmpty, "write a condition, or leave the key out", "%s is an empty expression", what)
+			d.errorf(n.rng(), CodeEmpty, "write a condition, or leave the key out", "%s is an empty expression", what)
 			return
 		}
-		*e = Expr{Range: s.rng, Text: text, Set: true}
+		*e = Expr{Range: s.rng(), Text: text, Set: true}
 		if first, ok := verbatim(d.raw, s); ok {
 			e.verbatim = first + len(s.value) - len(strings.TrimLeft(s.value, " "))
-		} else if spans := scalarSpans(d.raw, s.body, s.value); spans != nil {
+		} else if spans := scalarSpans(d.raw, int(s.body), s.value); spans != nil {
 			lead := utf8.RuneCountInString(s.value) - utf8.RuneCountInString(strings.TrimLeft(s.value, " \t\r\n"))
 			e.spans = spans[lead : lead+utf8.RuneCountInString(text)]
 		} else {
@@ -69,44 +70,50 @@ var operator = lazyregexp.New(`^($|[=!<>&|*/%+?.]|in\b)`)
 // isExpression reports what YAML did not read as a text.
 func (d *decoder) isExpression(what string, n *node) bool {
 	s := n.target()
-	line := d.src.restOfLine(n.rng.Start)
-	if before := d.src.Bytes[d.src.lines[d.src.lineAt(line.Start)-1]:line.Start]; bytes.ContainsRune(before, '{') {
-		line.End = line.Start + len(upToNextKey(line.Text()))
-	}
-	whole := strings.TrimRight(line.Text(), " \t")
-	line.End = line.Start + len(whole)
 	switch {
 	case s.isForeign():
-		d.errorf(line, CodeEaten, "write it in single quotes: "+quoteSingle(whole), "YAML reads %s as a tag, not as part of the expression", d.tagOf(s))
-		d.quotable(line)
+		d.unquoted(n, "YAML reads %s as a tag, not as part of the expression", d.tagOf(s))
 	case s.kind != scalarNode:
-		first, _, _ := strings.Cut(n.rng.Text(), "\n")
-		d.errorf(n.rng, CodeEaten, "write it in single quotes: "+quoteSingle(shorten(strings.TrimRight(first, "\r"))), "%s is an expression, and YAML reads %s here", what, n.describe())
-	case s.anchor != "" && operator.MatchString(s.value):
-		d.errorf(line, CodeEaten, "write it in single quotes: "+quoteSingle(whole), "YAML reads &%s as an anchor, not as part of the expression", s.anchor)
-		d.quotable(line)
-	case s.tag == "!!int" || s.tag == "!!float":
+		first, _, _ := strings.Cut(n.rng().Text(), "\n")
+		d.errorf(n.rng(), CodeEaten, "write it in single quotes: "+quoteSingle(shorten(strings.TrimRight(first, "\r"))), "%s is an expression, and YAML reads %s here", what, n.describe())
+	case s.anchor && operator.MatchString(s.value):
+		d.unquoted(n, "YAML reads &%s as an anchor, not as part of the expression", d.anchorOf(s))
+	case s.tag == intTag || s.tag == floatTag:
 		help := "write a condition, such as err.status == 429"
 		if what == "retry_after" {
 			help = `write a duration, such as duration("5s")`
 		}
-		d.errorf(n.rng, CodeWrongType, help, "%s is an expression, not %s", what, n.describe())
+		d.errorf(n.rng(), CodeWrongType, help, "%s is an expression, not %s", what, n.describe())
 	default:
 		return true
 	}
 	return false
 }
 
-// quotable adds to the last finding the fix that puts a range in single quotes.
-func (d *decoder) quotable(at Range) {
-	last := &d.found[len(d.found)-1]
-	last.Fixes = []Fix{{Title: "write it in single quotes", Edits: []Edit{{Range: at, Text: quoteSingle(at.Text())}}}}
+// unquoted reports an expression of which YAML makes something else unless it is quoted.
+func (d *decoder) unquoted(n *node, format string, args ...any) {
+	at := d.src.restOfLine(int(n.start))
+	if before := d.src.Bytes[d.src.lines[d.src.lineAt(at.Start)-1]:at.Start]; bytes.ContainsRune(before, '{') {
+		at.End = at.Start + len(upToNextKey(at.Text()))
+	}
+	at.End = at.Start + len(strings.TrimRight(at.Text(), " \t"))
+	quoted := quoteSingle(at.Text())
+	d.report(Diagnostic{
+		Range: at, Code: CodeEaten, Message: fmt.Sprintf(format, args...), Help: "write it in single quotes: " + quoted,
+		Fixes: []Fix{{Title: "write it in single quotes", Edits: []Edit{{Range: at, Text: quoted}}}},
+	})
 }
 
 // tagOf is the tag of a node as written.
 func (d *decoder) tagOf(n *node) string {
-	_, _, tag := properties(d.raw, n.rng.Start)
-	return tag
+	p := propertiesAt(d.raw, int(n.start))
+	return p.tag
+}
+
+// anchorOf is the name of a node's anchor.
+func (d *decoder) anchorOf(n *node) string {
+	p := propertiesAt(d.raw, int(n.start))
+	return p.anchor
 }
 
 // isCut reports a plain expression that a comment has cut in the middle.
@@ -114,13 +121,13 @@ func (d *decoder) isCut(s *node, e Expr) bool {
 	if s.style != plainStyle {
 		return false
 	}
-	rest := d.src.restOfLine(s.rng.End)
+	rest := d.src.restOfLine(int(s.end))
 	tail := rest.Text()
 	if !strings.HasPrefix(strings.TrimLeft(tail, " \t"), "#") || readCEL(e.Text).closed {
 		return false
 	}
 	rest.Start += strings.IndexByte(tail, '#')
-	whole := strings.TrimSpace(d.src.restOfLine(s.body).Text())
+	whole := strings.TrimSpace(d.src.restOfLine(int(s.body)).Text())
 	d.errorf(rest, CodeEaten, "write it in single quotes: "+quoteSingle(whole), "` #` begins a comment, which cuts the expression")
 	return true
 }

@@ -26,7 +26,7 @@ func (d *Document) Fields() []Field {
 		switch {
 		case m.kind == sequenceNode && slices.Contains(ruleLists, path):
 			for _, item := range m.items {
-				all = append(all, Field{path + "[" + nameOfEntry(item) + "]", textOfEntry(item), item.json(), item.rng})
+				all = append(all, Field{path + "[" + nameOfEntry(item) + "]", textOfEntry(item), item.json(), item.rng()})
 			}
 		case m.kind == mappingNode && (len(m.items) > 0 || path == ""):
 			for i := 0; i+1 < len(m.items); i += 2 {
@@ -39,7 +39,7 @@ func (d *Document) Fields() []Field {
 				}
 			}
 		default:
-			all = append(all, Field{path, n.oneLine(), n.json(), n.rng})
+			all = append(all, Field{path, n.oneLine(), n.json(), n.rng()})
 		}
 	}
 	walk("", d.root)
@@ -71,11 +71,11 @@ func textOfEntry(n *node) string {
 
 // oneLine is the text of a scalar, or what is written for another value, without breaks.
 func (n *node) oneLine() string {
-	text := n.rng.Text()
+	text := n.rng().Text()
 	if m := n.target(); m.kind == scalarNode {
 		text = m.value
 	} else if n.alias != nil {
-		text = m.rng.Text()
+		text = m.rng().Text()
 	}
 	return strings.Join(strings.Fields(text), " ")
 }

@@ -32,11 +32,11 @@ func (n *node) json() any {
 		return list
 	}
 	switch n.tag {
-	case "!!null":
+	case nullTag:
 		return nil
-	case "!!bool":
+	case boolTag:
 		return strings.EqualFold(n.value, "true")
-	case "!!int", "!!float":
+	case intTag, floatTag:
 		if number, ok := jsonNumber(n); ok {
 			return number
 		}
@@ -61,7 +61,7 @@ func jsonNumber(n *node) (json.Number, bool) {
 // is none, it is the place of what is nearest above; of a key that is missing, the
 // mapping's first key.
 func (d *Document) Locate(pointer string, key bool) Range {
-	n, at := d.root, d.root.rng
+	n, at := d.root, d.root.rng()
 	for _, part := range strings.Split(strings.TrimPrefix(pointer, "/"), "/") {
 		if pointer == "" {
 			break
@@ -70,13 +70,13 @@ func (d *Document) Locate(pointer string, key bool) Range {
 		next, nextKey := n.target().child(part)
 		if next == nil {
 			if m := n.target(); m.kind == mappingNode && len(m.items) > 0 {
-				return m.items[0].rng
+				return m.items[0].rng()
 			}
 			return at
 		}
-		n, at = next, next.rng
+		n, at = next, next.rng()
 		if key && nextKey != nil || at.Start == at.End && nextKey != nil {
-			at = nextKey.rng
+			at = nextKey.rng()
 		}
 	}
 	return at

@@ -26,27 +26,27 @@ func (d *decoder) integer(what string, v *Value[int], least, most int) func(*nod
 			return
 		}
 		switch {
-		case s.kind != scalarNode || s.isNull() || s.tag == "!!bool":
-			d.errorf(n.rng, CodeWrongType, "write digits", "%s is a whole number, not %s", what, n.describe())
+		case s.kind != scalarNode || s.isNull() || s.tag == boolTag:
+			d.errorf(n.rng(), CodeWrongType, "write digits", "%s is a whole number, not %s", what, n.describe())
 			return
-		case s.style != plainStyle || s.tagged && s.tag != "!!int":
+		case s.style != plainStyle || s.tagged && s.tag != intTag:
 			help := "write digits alone"
 			if isPlainInteger(s.value) {
 				help = "write " + shorten(s.value) + ", without quotes or tag"
 			}
-			d.errorf(n.rng, CodeBadInteger, help, "%s is a whole number, not %s", what, n.describe())
+			d.errorf(n.rng(), CodeBadInteger, help, "%s is a whole number, not %s", what, n.describe())
 			return
 		case !isPlainInteger(s.value):
 			is, help := otherNotation(s.value)
-			d.errorf(n.rng, CodeBadInteger, help, "%s is a whole number in plain decimal, not %s", what, is)
+			d.errorf(n.rng(), CodeBadInteger, help, "%s is a whole number in plain decimal, not %s", what, is)
 			return
 		}
 		x, err := strconv.Atoi(s.value)
 		switch {
 		case x > most || err != nil && s.value[0] != '-':
-			d.errorf(n.rng, CodeOutOfRange, fmt.Sprintf("write %d or less", most), "%s is at most %d, not %s", what, most, shorten(s.value))
+			d.errorf(n.rng(), CodeOutOfRange, fmt.Sprintf("write %d or less", most), "%s is at most %d, not %s", what, most, shorten(s.value))
 		case x < least || err != nil:
-			d.errorf(n.rng, CodeOutOfRange, fmt.Sprintf("write %d or more", least), "%s is at least %d, not %s", what, least, shorten(s.value))
+			d.errorf(n.rng(), CodeOutOfRange, fmt.Sprintf("write %d or more", least), "%s is at least %d, not %s", what, least, shorten(s.value))
 		default:
 			set(v, n, x)
 		}
@@ -124,18 +124,18 @@ func isPlainNumber(s string) bool {
 // fit.
 func (d *decoder) number(what string, v *Value[float64], fits func(float64) bool, bounds string) func(*node) {
 	return func(n *node) {
-		s, ok := d.scalar(n, what, "a number", "!!float", "!!int")
+		s, ok := d.scalar(n, what, "a number", floatTag, intTag)
 		if !ok {
 			return
 		}
 		x, err := strconv.ParseFloat(s.value, 64)
 		switch {
 		case s.style != plainStyle:
-			d.errorf(n.rng, CodeWrongType, "write it without quotes", "%s is a number, not a text", what)
+			d.errorf(n.rng(), CodeWrongType, "write it without quotes", "%s is a number, not a text", what)
 		case err != nil || !isPlainNumber(s.value):
-			d.errorf(n.rng, CodeOutOfRange, "write it like 2 or 0.5", "%s is a number in plain decimal, not %s", what, shorten(s.value))
+			d.errorf(n.rng(), CodeOutOfRange, "write it like 2 or 0.5", "%s is a number in plain decimal, not %s", what, shorten(s.value))
 		case !fits(x):
-			d.errorf(n.rng, CodeOutOfRange, "write a number that is "+bounds, "%s is %s, not %s", what, bounds, shorten(s.value))
+			d.errorf(n.rng(), CodeOutOfRange, "write a number that is "+bounds, "%s is %s, not %s", what, bounds, shorten(s.value))
 		default:
 			set(v, n, x)
 		}
@@ -152,18 +152,18 @@ func (d *decoder) duration(what string, v *Value[time.Duration], least time.Dura
 		if !d.hasCoreTag(n) {
 			return
 		}
-		if s.kind != scalarNode || s.isNull() || s.tag == "!!bool" {
-			d.errorf(n.rng, CodeWrongType, durationForm, "%s is a duration, not %s", what, n.describe())
+		if s.kind != scalarNode || s.isNull() || s.tag == boolTag {
+			d.errorf(n.rng(), CodeWrongType, durationForm, "%s is a duration, not %s", what, n.describe())
 			return
 		}
 		x, err := time.ParseDuration(s.value)
 		switch {
-		case err != nil || s.tag != "!!str": // 0 alone is a number
-			d.errorf(n.rng, CodeBadDuration, durationHelp(s.value), "%s is a duration, not %s", what, n.describe())
+		case err != nil || s.tag != strTag: // 0 alone is a number
+			d.errorf(n.rng(), CodeBadDuration, durationHelp(s.value), "%s is a duration, not %s", what, n.describe())
 		case x < least && least == positive:
-			d.errorf(n.rng, CodeOutOfRange, "write a time, such as 250ms or 30s, or leave the key out", "%s is more than 0s; this is %s", what, shorten(s.value))
+			d.errorf(n.rng(), CodeOutOfRange, "write a time, such as 250ms or 30s, or leave the key out", "%s is more than 0s; this is %s", what, shorten(s.value))
 		case x < least:
-			d.errorf(n.rng, CodeOutOfRange, "write 0s or more", "%s is not negative; this is %s", what, shorten(s.value))
+			d.errorf(n.rng(), CodeOutOfRange, "write 0s or more", "%s is not negative; this is %s", what, shorten(s.value))
 		default:
 			set(v, n, x)
 		}

@@ -27,10 +27,10 @@ func Parse(src *Source) (*File, Diagnostics) {
 const APIVersion = "redress/v1"
 
 func (d *decoder) document(root *node) *Document {
-	doc := &Document{Source: d.src, Range: root.rng, root: root}
+	doc := &Document{Source: d.src, Range: root.rng(), root: root}
 	header := []field{
 		must("apiVersion", d.word("apiVersion", &doc.APIVersion, []string{APIVersion})),
-		must("kind", d.word("kind", &doc.Kind, DocumentKinds())),
+		must("kind", d.word("kind", &doc.Kind, documentKinds)),
 	}
 	kind := root.word("kind")
 	if body := d.body(doc, kind); body != nil {
@@ -39,7 +39,7 @@ func (d *decoder) document(root *node) *Document {
 		return doc
 	}
 	if root.kind != mappingNode || len(root.items) == 0 {
-		d.errorf(root.rng, CodeWrongType, "begin with apiVersion: "+APIVersion, "a document is a mapping of keys, not %s", root.describe())
+		d.errorf(root.rng(), CodeWrongType, "begin with apiVersion: "+APIVersion, "a document is a mapping of keys, not %s", root.describe())
 		return doc
 	}
 	// Of a document whose kind is not known only the header can be judged.
@@ -108,7 +108,7 @@ func (d *decoder) hasFindingsIn(r Range) bool {
 }
 
 func (d *decoder) uniqueRules(classify, results []Rule, selects []Selection) {
-	first := map[string]Range{}
+	first := make(map[string]Range, len(classify)+len(results)+len(selects))
 	see := func(id Value[string]) {
 		if !id.Set {
 			return
@@ -134,7 +134,7 @@ func (d *decoder) policy(p *Policy) []field {
 	return []field{
 		may("description", d.text("description", &p.Description)),
 		may("owner", d.text("owner", &p.Owner)),
-		may("mode", d.word("mode", &p.Mode, ModeNames())),
+		may("mode", d.word("mode", &p.Mode, modeNames)),
 		may("operations", d.words("operations", &p.Operations, "an operation", nil)),
 		may("calls", func(n *node) {
 			d.words("calls", &p.Calls, "a policy", nil)(n)
@@ -143,7 +143,7 @@ func (d *decoder) policy(p *Policy) []field {
 		may("attributes", d.attributes(&p.Attributes)),
 		may("vars", d.vars(&p.Vars)),
 		must("classify", d.rules("classify", &p.Classify)),
-		may("default_class", d.word("class", &p.DefaultClass, ClassNames())),
+		may("default_class", d.word("class", &p.DefaultClass, classNames)),
 		may("classify_result", d.rules("classify_result", &p.ClassifyResult)),
 		may("retry", d.retry(&p.Retry)),
 		may("circuit_breaker", func(n *node) { ref(d, "circuit_breaker", n, &p.CircuitBreaker, d.breaker) }),
@@ -154,7 +154,7 @@ func (d *decoder) policy(p *Policy) []field {
 
 func (d *decoder) guarantees(g *Guarantees) func(*node) {
 	return func(n *node) {
-		g.Range = n.rng
+		g.Range = n.rng()
 		g.Set = d.notEmpty(n, "guarantees") && d.mapping(n, "guarantees",
 			may("max_duration", d.duration("max_duration", &g.MaxDuration, positive)),
 			may("max_attempts", d.integer("max_attempts", &g.MaxAttempts, 1, math.MaxInt32)),
@@ -165,7 +165,7 @@ func (d *decoder) guarantees(g *Guarantees) func(*node) {
 
 func (d *decoder) assumptions(a *Assumptions) func(*node) {
 	return func(n *node) {
-		a.Range = n.rng
+		a.Range = n.rng()
 		fraction := func(x float64) bool { return x >= 0 && x <= 1 }
 		a.Set = d.notEmpty(n, "assume") && d.mapping(n, "assume",
 			may("rate", d.number("rate", &a.Rate, func(x float64) bool { return x > 0 }, "above 0")),
@@ -181,7 +181,7 @@ func (d *decoder) assumptions(a *Assumptions) func(*node) {
 // notEmpty refuses a mapping without a key, which says nothing.
 func (d *decoder) notEmpty(n *node, what string) bool {
 	if m := n.target(); m.kind == mappingNode && len(m.items) == 0 {
-		d.errorf(n.rng, CodeEmpty, "leave the key out if there is nothing to say", "%s is empty", what)
+		d.errorf(n.rng(), CodeEmpty, "leave the key out if there is nothing to say", "%s is empty", what)
 		return false
 	}
 	return true
@@ -193,7 +193,7 @@ func (d *decoder) environment(e *Environment) []field {
 		may("assume", d.assumptions(&e.Assume)),
 		may("policies", func(n *node) {
 			d.entries(n, "policies", func(key, value *node) {
-				p := PolicyAssumptions{Policy: Value[string]{key.rng, key.value, true}}
+				p := PolicyAssumptions{Policy: Value[string]{key.rng(), key.value, true}}
 				d.assumptions(&p.Assume)(value)
 				e.Policies = append(e.Policies, p)
 			})
@@ -208,9 +208,9 @@ func (d *decoder) override(o *Override) []field {
 		must("expires", d.moment("expires", &o.Expires)),
 		must("set", func(n *node) {
 			s := &o.Set
-			s.Range = n.rng
+			s.Range = n.rng()
 			s.Set = d.notEmpty(n, "set") && d.mapping(n, "set",
-				may("mode", d.word("mode", &s.Mode, ModeNames())),
+				may("mode", d.word("mode", &s.Mode, modeNames)),
 				may("deadline", d.duration("deadline", &s.Deadline, positive)),
 				may("attempt_timeout", d.duration("attempt_timeout", &s.AttemptTimeout, positive)),
 				may("max_attempts", d.integer("max_attempts", &s.MaxAttempts, 1, math.MaxInt32)),
@@ -230,7 +230,7 @@ func (d *decoder) settings(s *Settings) []field {
 // moment reads a date, which stands for its end in UTC, or an RFC 3339 time.
 func (d *decoder) moment(what string, v *Value[time.Time]) func(*node) {
 	return func(n *node) {
-		text, ok := d.scalar(n, what, "a date, like 2026-12-31", "!!str", "!!timestamp")
+		text, ok := d.scalar(n, what, "a date, like 2026-12-31", strTag, timestampTag)
 		if !ok {
 			return
 		}
@@ -240,7 +240,7 @@ func (d *decoder) moment(what string, v *Value[time.Time]) func(*node) {
 		}
 		moment, err := time.Parse(time.RFC3339, text.value)
 		if err != nil {
-			d.errorf(n.rng, CodeWrongType, "write it like 2026-12-31 or 2026-12-31T18:00:00Z", "%s is no date: %s", what, shorten(text.value))
+			d.errorf(n.rng(), CodeWrongType, "write it like 2026-12-31 or 2026-12-31T18:00:00Z", "%s is no date: %s", what, shorten(text.value))
 			return
 		}
 		set(v, n, moment)
@@ -262,7 +262,7 @@ var attributeTypes = []string{"string", "int", "double", "bool", "duration", "li
 func (d *decoder) attributes(list *[]Attribute) func(*node) {
 	return func(n *node) {
 		d.entries(n, "attributes", func(key, value *node) {
-			a := Attribute{Name: Value[string]{key.rng, key.value, true}}
+			a := Attribute{Name: Value[string]{key.rng(), key.value, true}}
 			d.identifier(key)
 			d.word("type of attributes", &a.Type, attributeTypes)(value)
 			*list = append(*list, a)
@@ -273,7 +273,7 @@ func (d *decoder) attributes(list *[]Attribute) func(*node) {
 func (d *decoder) vars(list *[]Var) func(*node) {
 	return func(n *node) {
 		d.entries(n, "vars", func(key, value *node) {
-			v := Var{Name: Value[string]{key.rng, key.value, true}}
+			v := Var{Name: Value[string]{key.rng(), key.value, true}}
 			d.identifier(key)
 			d.expr("a var", &v.Expr)(value)
 			*list = append(*list, v)
@@ -284,7 +284,7 @@ func (d *decoder) vars(list *[]Var) func(*node) {
 func (d *decoder) identifier(key *node) {
 	for i, r := range key.value {
 		if r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (i == 0 || r < '0' || r > '9') {
-			d.errorf(key.rng, CodeBadName, "write "+strings.ReplaceAll(key.value, "-", "_"), "%q cannot be read in an expression: use letters, digits and `_`", key.value)
+			d.errorf(key.rng(), CodeBadName, "write "+strings.ReplaceAll(key.value, "-", "_"), "%q cannot be read in an expression: use letters, digits and `_`", key.value)
 			return
 		}
 	}
@@ -292,24 +292,22 @@ func (d *decoder) identifier(key *node) {
 
 func (d *decoder) rules(what string, list *[]Rule) func(*node) {
 	return func(n *node) {
-		*list = make([]Rule, 0, len(n.target().items))
-		d.list(n, what, func(item *node) { *list = append(*list, d.rule(what, item)) })
+		readAll(d, n, what, list, func(item *node, r *Rule) { d.rule(what, item, r) })
 	}
 }
 
-func (d *decoder) rule(list string, n *node) Rule {
-	r := Rule{Range: n.rng}
+func (d *decoder) rule(list string, n *node, r *Rule) {
+	r.Range = n.rng()
 	if n.get("use") != nil {
 		d.mapping(n, "a splice", must("use", d.name("use", &r.Use)))
-		return r
+		return
 	}
 	d.mapping(n, "a rule of "+list,
 		must("id", d.ruleID(&r.ID)),
 		must("when", d.expr("when", &r.When)),
-		must("class", d.word("class", &r.Class, ClassNames())),
+		must("class", d.word("class", &r.Class, classNames)),
 		may("retry_after", d.expr("retry_after", &r.RetryAfter)),
 	)
-	return r
 }
 
 // Ids that outcomes use for decisions that no rule made.
@@ -319,14 +317,14 @@ func (d *decoder) ruleID(v *Value[string]) func(*node) {
 	return func(n *node) {
 		d.name("id", v)(n)
 		if slices.Contains(reservedIDs, v.V) {
-			d.errorf(n.rng, CodeBadName, "choose another id", "%q is what outcomes say when no rule decided", v.V)
+			d.errorf(n.rng(), CodeBadName, "choose another id", "%q is what outcomes say when no rule decided", v.V)
 		}
 	}
 }
 
 func (d *decoder) retry(r *Retry) func(*node) {
 	return func(n *node) {
-		r.Range = n.rng
+		r.Range = n.rng()
 		r.Set = d.mapping(n, "retry",
 			may("deadline", d.duration("deadline", &r.Deadline, positive)),
 			may("attempt_timeout", d.duration("attempt_timeout", &r.AttemptTimeout, positive)),
@@ -334,7 +332,7 @@ func (d *decoder) retry(r *Retry) func(*node) {
 			may("max_unknown_attempts", d.integer("max_unknown_attempts", &r.MaxUnknownAttempts, 0, math.MaxInt32)),
 			may("strategy", func(n *node) { r.Strategy = d.strategy(n) }),
 			may("select", func(n *node) {
-				d.list(n, "select", func(item *node) { r.Select = append(r.Select, d.selection(item)) })
+				readAll(d, n, "select", &r.Select, d.selection)
 			}),
 			may("classes", func(n *node) { d.classes(n, &r.Classes) }),
 			may("budget", func(n *node) { ref(d, "budget", n, &r.Budget, d.budget) }),
@@ -342,20 +340,19 @@ func (d *decoder) retry(r *Retry) func(*node) {
 	}
 }
 
-func (d *decoder) selection(n *node) Selection {
-	s := Selection{Range: n.rng}
+func (d *decoder) selection(n *node, s *Selection) {
+	s.Range = n.rng()
 	d.mapping(n, "a rule of select",
 		must("id", d.ruleID(&s.ID)),
 		must("when", d.expr("when", &s.When)),
 		must("strategy", func(n *node) { s.Strategy = d.strategy(n) }),
 	)
-	return s
 }
 
 func (d *decoder) classes(n *node, list *[]ClassRetry) {
 	d.entries(n, "classes", func(key, value *node) {
-		c := ClassRetry{Class: Value[string]{key.rng, key.value, true}}
-		d.checkWord(key, CodeUnknownKey, "class", key.value, ClassNames())
+		c := ClassRetry{Class: Value[string]{key.rng(), key.value, true}}
+		d.checkWord(key, CodeUnknownKey, "class", key.value, classNames)
 		d.mapping(value, "the class "+key.value,
 			may("strategy", func(n *node) { c.Strategy = d.strategy(n) }),
 			may("max_attempts", d.integer("max_attempts", &c.MaxAttempts, 0, math.MaxInt32)),
@@ -366,14 +363,14 @@ func (d *decoder) classes(n *node, list *[]ClassRetry) {
 
 // ref reads a name, or the thing itself.
 func ref[T any](d *decoder, what string, n *node, r *Ref[T], fields func(*T) []field) {
-	r.Range = n.rng
+	r.Range = n.rng()
 	if n.target().kind == mappingNode {
 		r.Inline = new(T)
 		r.Set = d.mapping(n, what, append(fields(r.Inline), mayNot("scope", d.onlyNamed(what)))...)
 		return
 	}
 	if !n.isText() {
-		d.errorf(n.rng, CodeWrongType, "write a name, or the keys themselves: "+strings.Join(fieldNames(fields(new(T))), ", "), "%s is a name or a mapping, not %s", what, n.describe())
+		d.errorf(n.rng(), CodeWrongType, "write a name, or the keys themselves: "+strings.Join(fieldNames(fields(new(T))), ", "), "%s is a name or a mapping, not %s", what, n.describe())
 		return
 	}
 	d.name(what, &r.Name)(n)
@@ -382,14 +379,14 @@ func ref[T any](d *decoder, what string, n *node, r *Ref[T], fields func(*T) []f
 
 // named are the keys of a budget or breaker that others can refer to.
 func (d *decoder) named(doc *Document, scope *Value[string]) []field {
-	return []field{must("name", d.name("name", &doc.Name)), may("scope", d.word("scope", scope, ScopeNames()))}
+	return []field{must("name", d.name("name", &doc.Name)), may("scope", d.word("scope", scope, scopeNames))}
 }
 
 // onlyNamed refuses a scope where there is no name that others could know it by.
 func (d *decoder) onlyNamed(what string) func(*node) {
 	kind := map[string]string{"budget": "Budget", "circuit_breaker": "CircuitBreaker"}[what]
 	return func(n *node) {
-		d.errorf(n.rng, CodeContradiction, "write a document of kind "+kind+", and its name here", "a %s within a policy has no name that other instances could know it by, so it has no scope", what)
+		d.errorf(n.rng(), CodeContradiction, "write a document of kind "+kind+", and its name here", "a %s within a policy has no name that other instances could know it by, so it has no scope", what)
 	}
 }
 
@@ -409,13 +406,13 @@ func (d *decoder) breaker(b *CircuitBreaker) []field {
 		may("recovery_timeout", d.duration("recovery_timeout", &b.RecoveryTimeout, positive)),
 		may("probe_timeout", d.duration("probe_timeout", &b.ProbeTimeout, positive)),
 		may("trip_on", func(n *node) {
-			d.words("trip_on", &b.TripOn, "class", ClassNames())(n)
+			d.words("trip_on", &b.TripOn, "class", classNames)(n)
 			d.distinct(b.TripOn)
 		}),
 		may("class_thresholds", func(n *node) {
 			d.entries(n, "class_thresholds", func(key, value *node) {
-				t := ClassThreshold{Class: Value[string]{key.rng, key.value, true}}
-				d.checkWord(key, CodeUnknownKey, "class", key.value, ClassNames())
+				t := ClassThreshold{Class: Value[string]{key.rng(), key.value, true}}
+				d.checkWord(key, CodeUnknownKey, "class", key.value, classNames)
 				d.integer("the threshold of "+key.value, &t.Threshold, 1, math.MaxInt32)(value)
 				b.ClassThresholds = append(b.ClassThresholds, t)
 			})

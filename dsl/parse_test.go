@@ -1,11 +1,13 @@
 package dsl_test
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -258,4 +260,25 @@ func FuzzParse(f *testing.F) {
 			t.Error("neither read nor refused")
 		}
 	})
+}
+
+// TestRepeatedKeysAreFoundAmongFewAndMany: the first is named, however often a key comes.
+func TestRepeatedKeysAreFoundAmongFewAndMany(t *testing.T) {
+	for _, keys := range []int{3, 64, 65, 500} {
+		var text strings.Builder
+		text.WriteString("apiVersion: redress/v1\nkind: Budget\nname: b\nmax_retries: 1\nwindow: 1s\n")
+		for i := range keys {
+			fmt.Fprintf(&text, "x-%d: 1\n", i)
+		}
+		text.WriteString("x-1: 2\nname: c\nx-1: 3\n")
+		_, found := parse(t, text.String())
+		var places []string
+		for _, d := range found {
+			places = append(places, fmt.Sprintf("%s of line %d, first in %d", d.Code.ID, d.Range.Position().Line, d.Related[0].Range.Position().Line))
+		}
+		want := []string{fmt.Sprintf("RD002 of line %d, first in 7", keys+6), fmt.Sprintf("RD002 of line %d, first in 3", keys+7), fmt.Sprintf("RD002 of line %d, first in 7", keys+8)}
+		if !slices.Equal(places, want) {
+			t.Errorf("%d keys: got %v, want %v", keys, places, want)
+		}
+	}
 }

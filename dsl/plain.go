@@ -2,7 +2,6 @@ package dsl
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -23,10 +22,10 @@ import (
 // readPlain reads the documents of a source whose text has been checked. ok is false if
 // it has given up.
 func readPlain(src *Source) (docs []*node, ok bool) {
-	r := &plainReader{src: src, text: src.Bytes}
-	if src.lines[0] != 0 || bytes.ContainsAny(r.text, "\t\r") {
+	if src.lines[0] != 0 || bytes.IndexByte(src.Bytes, '\t') >= 0 || bytes.IndexByte(src.Bytes, '\r') >= 0 {
 		return nil, false
 	}
+	r := &plainReader{src: src, text: string(src.Bytes)}
 	r.line = -1
 	for r.advance(); r.start < len(r.text); r.advance() {
 		if r.isSeparator {
@@ -47,15 +46,17 @@ func readPlain(src *Source) (docs []*node, ok bool) {
 // A plainReader stands on a line that has something to read, or at the end of the text.
 type plainReader struct {
 	src         *Source
-	text        []byte
-	unsure      bool // it has given up; what was read then is nonsense
-	line        int  // counted from 0
-	start, end  int  // of what is on the line, blanks and the line feed left out
-	indent      int  // of the line
-	isSeparator bool // the line is ---, between documents, and has no indent
+	text        string // of which the values of scalars are parts
+	unsure      bool   // it has given up; what was read then is nonsense
+	line        int    // counted from 0
+	start, end  int    // of what is on the line, blanks and the line feed left out
+	indent      int    // of the line
+	isSeparator bool   // the line is ---, between documents, and has no indent
 	nodes       int
 	bytes       int // of scalars
 	block       []node
+	items       []*node // of collections that are being read, the innermost behind
+	itemBlock   []*node
 }
 
 // giveUp makes the reader stop, wherever it is.
@@ -90,7 +91,7 @@ func (r *plainReader) advance() {
 	}
 	switch r.text[r.start] {
 	case '-':
-		r.isSeparator = bytes.HasPrefix(r.text[r.start:r.end], []byte("---"))
+		r.isSeparator = strings.HasPrefix(r.text[r.start:r.end], "---")
 		if r.isSeparator && r.behind(r.start+3) != r.end {
 			r.giveUp()
 		}
@@ -140,32 +141,56 @@ func (r *plainReader) isDash(p int) bool {
 }
 
 // node makes a node that stands at [start, end).
-func (r *plainReader) node(n node, start, end int) *node {
+func (r *plainReader) node(tag tag, start, end int) *node {
 	if r.nodes++; r.nodes > MaxNodes {
 		r.giveUp()
 	}
-	if r.bytes += len(n.value); r.bytes > maxText {
-		r.giveUp()
-	}
-	n.body, n.rng = start, Range{r.src, start, end}
 	if len(r.block) == 0 {
 		r.block = make([]node, 32) // a document has dozens
 	}
-	made := &r.block[0]
-	r.block, *made = r.block[1:], n
-	return made
+	n := &r.block[0]
+	r.block = r.block[1:]
+	n.src, n.tag, n.start, n.end, n.body = r.src, tag, int32(start), int32(end), int32(start)
+	return n
 }
 
-// collect makes a node of what is in a collection that begins at start.
-func (r *plainReader) collect(kind nodeKind, start, end int, items []*node) *node {
-	tag := "!!map"
+// scalar makes a scalar that stands at [start, end).
+func (r *plainReader) scalar(style scalarStyle, tag tag, value string, start, end int) *node {
+	if r.bytes += len(value); r.bytes > maxText {
+		r.giveUp()
+	}
+	n := r.node(tag, start, end)
+	n.style, n.value = style, value
+	return n
+}
+
+// collect makes a node of a collection that begins at start, of the items from first on.
+func (r *plainReader) collect(kind nodeKind, start, end, first int) *node {
+	tag := mapTag
 	if kind == sequenceNode {
-		tag = "!!seq"
+		tag = seqTag
 	}
-	if len(items) > 0 {
-		end = max(end, items[len(items)-1].rng.End)
+	if items := r.items[first:]; len(items) > 0 {
+		end = max(end, int(items[len(items)-1].end))
 	}
-	return r.node(node{kind: kind, tag: tag, items: slices.Clip(items)}, start, end)
+	n := r.node(tag, start, end)
+	n.kind, n.items = kind, r.keep(r.items[first:])
+	r.items = r.items[:first]
+	return n
+}
+
+// keep copies the items of a collection.
+func (r *plainReader) keep(items []*node) []*node {
+	n := len(items)
+	if n == 0 {
+		return nil
+	}
+	if n > len(r.itemBlock) {
+		r.itemBlock = make([]*node, max(n, 64))
+	}
+	kept := r.itemBlock[:n:n]
+	r.itemBlock = r.itemBlock[copy(kept, items):]
+	return kept
 }
 
 // tooDeep gives up on values that are nested more deeply than the limits allow.
@@ -189,16 +214,16 @@ func (r *plainReader) mappingFrom(key *node, next, depth int) *node {
 		r.giveUp()
 		return nil
 	}
-	start := key.rng.Start
-	column := r.column(start)
-	items := make([]*node, 0, 8)
+	start := int(key.start)
+	column, first := r.column(start), len(r.items)
 	for key != nil {
-		if items = append(items, key, r.value(next, column, depth+1)); r.unsure {
+		r.items = append(r.items, key)
+		if r.items = append(r.items, r.value(next, column, depth+1)); r.unsure {
 			return nil
 		}
 		if r.indent != column || r.isSeparator || r.start >= len(r.text) {
 			r.mustEnd(column)
-			return r.collect(mappingNode, start, 0, items)
+			return r.collect(mappingNode, start, 0, first)
 		}
 		key, next = r.key(r.start)
 	}
@@ -238,16 +263,15 @@ func (r *plainReader) sequence(depth int) *node {
 	if r.tooDeep(depth) {
 		return nil
 	}
-	start, column := r.start, r.indent
-	var items []*node
+	start, column, first := r.start, r.indent, len(r.items)
 	for r.indent == column && !r.isSeparator && r.isDash(r.start) {
-		items = append(items, r.entry(column, depth+1))
+		r.items = append(r.items, r.entry(column, depth+1))
 		if r.unsure {
 			return nil
 		}
 	}
 	r.mustEnd(column)
-	return r.collect(sequenceNode, start, 0, items)
+	return r.collect(sequenceNode, start, 0, first)
 }
 
 // entry reads an entry of the list in that column.
@@ -303,8 +327,8 @@ func (r *plainReader) key(p int) (key *node, next int) {
 		if r.at(next) != ':' {
 			return nil, p
 		}
-		value := string(r.text[p:next])
-		key = r.node(node{tag: plainTag(value), value: value}, p, next)
+		value := r.text[p:next]
+		key = r.scalar(plainStyle, plainTag(value), value, p, next)
 	default:
 		return nil, p
 	}
@@ -346,17 +370,40 @@ func (r *plainReader) plainScalar(p, end int) (n *node, next int) {
 	for r.text[end-1] == ' ' {
 		end--
 	}
-	value := string(r.text[p:end])
-	return r.node(node{tag: plainTag(value), value: value}, p, end), end
+	value := r.text[p:end]
+	return r.scalar(plainStyle, plainTag(value), value, p, end), end
 }
 
 // plainTag is the tag that the yaml library gives to a plain scalar.
-func plainTag(value string) string {
-	const longest = len("false") // of the words that are no text
-	if c := value[0] | 0x20; 'a' <= c && c <= 'z' && (len(value) > longest || strings.IndexByte("yntfo", c) < 0) {
-		return "!!str"
+func plainTag(value string) tag {
+	switch c := value[0]; {
+	case 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z':
+		if !isWordOfYAML(value) {
+			return strTag
+		}
+	case '0' <= c && c <= '9':
+		const surelyFits = 18 // digits, into an integer
+		if len(value) <= surelyFits && isPlainInteger(value) {
+			return intTag
+		}
+		if strings.ContainsAny(value, "hms") { // durations, which are no number, nor a date
+			return strTag
+		}
 	}
-	return (&yaml.Node{Kind: yaml.ScalarNode, Value: value}).ShortTag()
+	return tagNamed((&yaml.Node{Kind: yaml.ScalarNode, Value: value}).ShortTag())
+}
+
+// isWordOfYAML reports whether a reader of YAML may make something else than a text of a
+// word.
+func isWordOfYAML(word string) bool {
+	if len(word) > len("false") {
+		return false
+	}
+	switch strings.ToLower(word) {
+	case "y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf":
+		return true
+	}
+	return false
 }
 
 // quoted reads a scalar in quotes that end on this line.
@@ -377,11 +424,11 @@ func (r *plainReader) quoted(p int) (n *node, next int) {
 		}
 		next++
 	}
-	value := string(r.text[p+1 : next])
+	value := r.text[p+1 : next]
 	if doubled {
 		value = strings.ReplaceAll(value, "''", "'")
 	}
-	return r.node(node{style: style, tag: "!!str", value: value}, p, next+1), next + 1
+	return r.scalar(style, strTag, value, p, next+1), next + 1
 }
 
 // flow reads a flow collection that ends on this line.
@@ -389,24 +436,23 @@ func (r *plainReader) flow(p, depth int) (n *node, next int) {
 	if r.tooDeep(depth) {
 		return nil, p
 	}
-	start, kind, closing := p, mappingNode, byte('}')
+	start, kind, closing, first := p, mappingNode, byte('}'), len(r.items)
 	if r.text[p] == '[' {
 		kind, closing = sequenceNode, ']'
 	}
-	var items []*node
 	for p = r.blanks(p + 1); r.at(p) != closing; {
 		if kind == mappingNode {
 			key, next := r.key(p)
 			if key == nil {
 				return nil, p
 			}
-			items, p = append(items, key), r.blanks(next)
+			r.items, p = append(r.items, key), r.blanks(next)
 		}
 		var item *node
 		if item, p = r.flowItem(p, depth+1); item == nil {
 			return nil, p
 		}
-		items, p = append(items, item), r.blanks(p)
+		r.items, p = append(r.items, item), r.blanks(p)
 		if r.at(p) == ',' {
 			if p = r.blanks(p + 1); r.at(p) == closing {
 				return nil, p
@@ -415,7 +461,7 @@ func (r *plainReader) flow(p, depth int) (n *node, next int) {
 			return nil, p
 		}
 	}
-	return r.collect(kind, start, p+1, items), p + 1
+	return r.collect(kind, start, p+1, first), p + 1
 }
 
 func (r *plainReader) flowItem(p, depth int) (n *node, next int) {
@@ -471,7 +517,7 @@ func (r *plainReader) literal(p, column int) *node {
 			value.WriteString(strings.Repeat("\n", empty+1))
 		}
 		empty = 0
-		value.Write(r.text[begin+indent : end])
+		value.WriteString(r.text[begin+indent : end])
 	}
 	if indent <= column || line+1 == len(r.src.lines) && r.src.lines[line] < len(r.text) {
 		r.giveUp()
@@ -480,8 +526,8 @@ func (r *plainReader) literal(p, column int) *node {
 	if !strip {
 		value.WriteByte('\n')
 	}
-	n := r.node(node{style: literalStyle, tag: "!!str", value: value.String()}, p, 0)
-	n.rng.End, _ = scalarEnd(r.text, p, n.value)
+	end, _ := scalarEnd(r.src.Bytes, p, value.String())
+	n := r.scalar(literalStyle, strTag, value.String(), p, end)
 	r.line = line - 1
 	r.advance()
 	r.mustEnd(column)

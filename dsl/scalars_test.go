@@ -105,12 +105,11 @@ func scalarOf(text string) *yaml.Node {
 // bodyOf is where a scalar begins behind its tag and anchor.
 func bodyOf(src *Source, node *yaml.Node) int {
 	places := cursor{src: src, first: 1}
-	_, body, _ := properties(src.Bytes, places.offset(node.Line, node.Column))
-	return body
+	return propertiesAt(src.Bytes, places.offset(node.Line, node.Column)).body
 }
 
 func verbatimOf(src *Source, body int, n *yaml.Node) (first int, ok bool) {
-	return verbatim(src.Bytes, &node{body: body, style: styles[n.Style&^yaml.TaggedStyle], value: n.Value})
+	return verbatim(src.Bytes, &node{body: int32(body), style: styles[n.Style&^yaml.TaggedStyle], value: n.Value})
 }
 
 // checkMap says what is wrong with the map of a scalar: each character stands where

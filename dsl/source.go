@@ -22,14 +22,13 @@ const byteOrderMark = "\ufeff"
 
 // NewSource makes a Source. It keeps the bytes; the caller must not change them.
 func NewSource(name string, text []byte) *Source {
-	lines := []int{0}
+	lines := make([]int, 1, bytes.Count(text, []byte{'\n'})+1)
 	if bytes.HasPrefix(text, []byte(byteOrderMark)) {
 		lines[0] = len(byteOrderMark)
 	}
-	for i, c := range text {
-		if c == '\n' {
-			lines = append(lines, i+1)
-		}
+	for at := 0; len(lines) < cap(lines); {
+		at += bytes.IndexByte(text[at:], '\n') + 1
+		lines = append(lines, at)
 	}
 	return &Source{Name: name, Bytes: text, lines: lines}
 }

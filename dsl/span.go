@@ -49,7 +49,7 @@ func scalarSpans(text []byte, start int, value string) []span {
 // verbatim tells where the value of a scalar begins, if the text has it as it is, in
 // characters of one byte each.
 func verbatim(text []byte, s *node) (first int, ok bool) {
-	first = s.body
+	first = int(s.body)
 	var quote string
 	switch s.style {
 	case singleQuotedStyle:
@@ -332,21 +332,29 @@ func (d *scalarDecoder) putBreaks(breaks []span) {
 	}
 }
 
-// properties finds what stands before a value at p: where its tag and anchor end, p
-// if there are none, and where the value itself begins. tag is as written.
-func properties(text []byte, p int) (end, body int, tag string) {
-	end = p
+// properties are what stands before a value.
+type properties struct {
+	end, body   int    // where tag and anchor end, and where the value itself begins
+	tag, anchor string // as written, the anchor without its &
+}
+
+// propertiesAt finds what stands before a value at p.
+func propertiesAt(text []byte, p int) properties {
+	found := properties{end: p}
 	for p < len(text) && (text[p] == '&' || text[p] == '!') {
 		begin, isTag := p, text[p] == '!'
 		for p++; p < len(text) && inProperty(text[p], isTag); p++ {
 		}
 		if isTag {
-			tag = string(text[begin:p])
+			found.tag = string(text[begin:p])
+		} else {
+			found.anchor = string(text[begin+1 : p])
 		}
-		end = p
+		found.end = p
 		p = skipSpace(text, p)
 	}
-	return end, p, tag
+	found.body = p
+	return found
 }
 
 // inProperty reports whether a byte goes on with a tag or an anchor: anchors are

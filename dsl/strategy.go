@@ -11,17 +11,17 @@ var nesting = []string{"retry_after_or", "adaptive"}
 // strategy reads a backoff strategy: a bare name, or a mapping with its name as the
 // one key and its parameters below.
 func (d *decoder) strategy(n *node) *Strategy {
-	s := &Strategy{Range: n.rng}
+	s := &Strategy{Range: n.rng()}
 	t := n.target()
 	switch {
 	case !d.hasCoreTag(n):
 	case n.isText():
-		d.word("strategy", &s.Name, StrategyNames())(n)
+		d.word("strategy", &s.Name, strategyNames)(n)
 		if help := needs[s.Name.V]; help != "" {
-			d.errorf(n.rng, CodeMissingKey, help, "the strategy %s needs a parameter", s.Name.V)
+			d.errorf(n.rng(), CodeMissingKey, help, "the strategy %s needs a parameter", s.Name.V)
 		}
 	case t.kind != mappingNode:
-		d.errorf(n.rng, CodeWrongType, "write a name, or {decorrelated_jitter: {base: 250ms, max: 30s}}", "a strategy is a name or a mapping, not %s", n.describe())
+		d.errorf(n.rng(), CodeWrongType, "write a name, or {decorrelated_jitter: {base: 250ms, max: 30s}}", "a strategy is a name or a mapping, not %s", n.describe())
 	default:
 		d.namedStrategy(n, s)
 	}
@@ -37,11 +37,11 @@ func (d *decoder) namedStrategy(n *node, s *Strategy) {
 		switch {
 		case key.isOwn():
 		case first != "":
-			d.errorf(key.rng, CodeContradiction, "remove one", "a strategy has one name: %s and %s cannot both hold", shorten(first), shorten(key.value))
+			d.errorf(key.rng(), CodeContradiction, "remove one", "a strategy has one name: %s and %s cannot both hold", shorten(first), shorten(key.value))
 		default:
 			first = key.value
-			if d.checkWord(key, CodeUnknownKey, "strategy", key.value, StrategyNames()) {
-				s.Name = Value[string]{key.rng, key.value, true}
+			if d.checkWord(key, CodeUnknownKey, "strategy", key.value, strategyNames) {
+				s.Name = Value[string]{key.rng(), key.value, true}
 				help := "write the bare name " + key.value + ", or give parameters"
 				if word := needs[key.value]; word != "" {
 					help = word
@@ -51,7 +51,7 @@ func (d *decoder) namedStrategy(n *node, s *Strategy) {
 		}
 	})
 	if first == "" {
-		d.errorf(n.rng, CodeEmpty, "name a strategy: "+strings.Join(StrategyNames(), ", "), "the strategy has no name")
+		d.errorf(n.rng(), CodeEmpty, "name a strategy: "+strings.Join(strategyNames, ", "), "the strategy has no name")
 	}
 }
 
@@ -98,14 +98,14 @@ func (d *decoder) strategyFields(s *Strategy) []field {
 // fallbackFields are the names of strategies that may stand within another.
 func (d *decoder) fallbackFields(parameters *node, s *Strategy) []field {
 	var fields []field
-	for _, name := range StrategyNames() {
+	for _, name := range strategyNames {
 		fields = append(fields, may(name, func(n *node) {
 			key, _ := parameters.entry(name)
 			if s.Fallback != nil {
-				d.errorf(key.rng, CodeContradiction, "remove one", "%s falls back to one strategy: %s and %s cannot both hold", s.Name.V, s.Fallback.Name.V, name)
+				d.errorf(key.rng(), CodeContradiction, "remove one", "%s falls back to one strategy: %s and %s cannot both hold", s.Name.V, s.Fallback.Name.V, name)
 				return
 			}
-			s.Fallback = &Strategy{Range: n.rng, Name: Value[string]{key.rng, name, true}}
+			s.Fallback = &Strategy{Range: n.rng(), Name: Value[string]{key.rng(), name, true}}
 			d.parameters(s.Fallback, n)
 		}))
 	}

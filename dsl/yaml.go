@@ -195,26 +195,27 @@ func (r *reader) check(n *yaml.Node, within []*yaml.Node) bool {
 // parents in the text, so the cursor only ever moves on.
 func (r *reader) convert(n *yaml.Node, seen map[*yaml.Node]*node) *node {
 	start := r.places.offset(n.Line, n.Column)
-	c := &node{tag: n.ShortTag(), value: n.Value, anchor: n.Anchor, rng: Range{r.src, start, start}}
+	c := &node{src: r.src, tag: tagNamed(n.ShortTag()), value: n.Value, anchor: n.Anchor != "", start: int32(start)}
 	seen[n] = c
 	if n.Kind == yaml.AliasNode {
 		c.kind, c.alias = aliasNode, seen[n.Alias]
-		c.rng.End = min(start+1+len(n.Value), len(r.text))
+		c.end = int32(min(start+1+len(n.Value), len(r.text)))
 		return c
 	}
-	end, body, tag := properties(r.text, start)
-	if c.tagged = tag != ""; tag == "!" {
-		c.tag = tag // yaml drops it
+	p := propertiesAt(r.text, start)
+	if c.tagged = p.tag != ""; p.tag == "!" {
+		c.tag = otherTag // yaml drops it
 	}
-	c.rng.End, c.body = end, body
+	end := p.end
+	c.body = int32(p.body)
 	switch n.Kind {
 	case yaml.ScalarNode:
 		c.style = styles[n.Style&^yaml.TaggedStyle]
 		if c.style != plainStyle || n.Value != "" {
-			c.rng.End, _ = scalarEnd(r.text, body, n.Value)
+			end, _ = scalarEnd(r.text, p.body, n.Value)
 		}
-		c.rng.End = max(c.rng.End, start)
-		c.broken = slices.ContainsFunc(r.broken, func(b Range) bool { return b.Start < c.rng.End && c.rng.Start < b.End })
+		c.end = int32(max(end, start))
+		c.broken = slices.ContainsFunc(r.broken, func(b Range) bool { return b.Start < int(c.end) && start < b.End })
 		return c
 	case yaml.MappingNode:
 		c.kind = mappingNode
@@ -224,15 +225,16 @@ func (r *reader) convert(n *yaml.Node, seen map[*yaml.Node]*node) *node {
 	for _, child := range n.Content {
 		item := r.convert(child, seen)
 		c.items = append(c.items, item)
-		c.rng.End = max(c.rng.End, item.rng.End)
+		end = max(end, int(item.end))
 	}
 	if n.Style&yaml.FlowStyle != 0 || len(n.Content) == 0 {
-		inside := c.rng.End
+		inside := end
 		if len(n.Content) == 0 {
-			inside = min(body+1, len(r.text)) // behind the bracket
+			inside = min(p.body+1, len(r.text)) // behind the bracket
 		}
-		c.rng.End = flowEnd(r.text, inside)
+		end = flowEnd(r.text, inside)
 	}
+	c.end = int32(end)
 	return c
 }
 
