@@ -456,6 +456,9 @@ func recordsOf(one *dsl.Case) []*dsl.Record {
 }
 
 func (c *setCompiler) knownRule(p *Policy, id dsl.Value[string]) {
+	if !id.Set || id.V == engine.RuleDefault || id.V == engine.RuleMarker {
+		return
+	}
 	known := []string{engine.RuleDefault, engine.RuleMarker}
 	for _, r := range p.Rules() {
 		known = append(known, r.ID)
@@ -464,6 +467,9 @@ func (c *setCompiler) knownRule(p *Policy, id dsl.Value[string]) {
 }
 
 func (c *setCompiler) knownSelector(p *Policy, id dsl.Value[string]) {
+	if !id.Set {
+		return
+	}
 	var known []string
 	for _, s := range p.selectors {
 		known = append(known, s.id)
@@ -472,7 +478,7 @@ func (c *setCompiler) knownSelector(p *Policy, id dsl.Value[string]) {
 }
 
 func (c *setCompiler) known(id dsl.Value[string], what string, p *Policy, known []string) {
-	if !id.Set || slices.Contains(known, id.V) {
+	if slices.Contains(known, id.V) {
 		return
 	}
 	if near, ok := dsl.Nearest(id.V, known); ok {

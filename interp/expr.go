@@ -44,7 +44,7 @@ type program struct {
 	cel   *celExpr
 	vars  map[string]*variable // that it may read
 	attrs map[string]string    // declared types of the attributes that it may read
-	size  int                  // that it has, those of vars counted each time that they are read
+	size  int                  // of a var's definition: its parts, those of vars counted each time that they are read
 
 	first *program // of the same expression in other places; nil if it is this one
 
@@ -165,12 +165,11 @@ func (c *compiler) compile(e dsl.Expr, at site, w *want, x *variable) (p *progra
 			p = nil
 		}
 	}()
-	parsed, ok := s.parse()
-	if !ok {
+	if !s.parse() {
 		return nil
 	}
-	s.walk(parsed.NativeRep().Expr(), nil)
-	checked, ok := s.check(parsed)
+	s.walk(s.parsed.Expr(), nil)
+	checked, ok := s.check()
 	if !ok {
 		return nil
 	}
@@ -182,7 +181,10 @@ func (c *compiler) compile(e dsl.Expr, at site, w *want, x *variable) (p *progra
 		s.report(s.whole(), dsl.CodeWrongExprType, w.help, "%s is %s, and this is %s", w.what, w.text, typeWords(typ))
 		return nil
 	}
-	parts := s.parts(checked)
+	parts := 0
+	if x != nil || mayReadVars(e.Text) { // else nobody asks, and MaxNodes is less than MaxParts
+		parts = s.parts(checked)
+	}
 	if parts > MaxParts {
 		s.report(s.whole(), dsl.CodeCost, "divide it into rules, or read vars less often", "the expression has %d parts, those of vars counted each time that they are read; the limit is %d", parts, MaxParts)
 		return nil
@@ -312,33 +314,34 @@ func (s *scope) report(at dsl.Range, code dsl.Code, help, format string, args ..
 func (s *scope) whole() dsl.Range { return s.expr.Place(0, len([]rune(s.expr.Text))) }
 
 // parse reads the expression's text.
-func (s *scope) parse() (*cel.Ast, bool) {
+func (s *scope) parse() bool {
 	if n := len([]rune(s.expr.Text)); n > MaxExpression {
 		s.report(s.whole(), dsl.CodeCost, "divide it into vars or rules", "the expression has %d characters; the limit is %d", n, MaxExpression)
-		return nil, false
+		return false
 	}
-	parsed, issues := s.cel.parse()
+	var ok bool
+	if s.parsed, ok = s.lang.parser.Tree(s.expr.Text); ok {
+		return true
+	}
+	parsed, issues := s.cel.parse() // in most cases it is wrong, and cel-go knows how
 	if issues.Err() != nil {
 		s.syntaxError(issues)
-		return nil, false
+		return false
 	}
 	s.parsed = parsed.NativeRep()
-	return parsed, true
+	return true
 }
 
 // check finds the types of the expression and, if it is right so far, holds it against the
 // limit of costs.
-func (s *scope) check(parsed *cel.Ast) (*celcheck.Checked, bool) {
+func (s *scope) check() (*celcheck.Checked, bool) {
 	cost := costOf
-	checked, ok := s.lang.checker.Check(parsed.NativeRep(), s.provider)
-	if !ok { // in most cases it is wrong, and cel-go knows how
-		s.spans() // of what was parsed, which cel-go's checker changes
-		issues := s.cel.check(parsed)
-		if issues.Err() != nil {
-			s.typeError(issues)
+	checked, ok := s.lang.checker.Check(s.parsed, s.provider)
+	if !ok { // as above
+		if checked, ok = s.checkByCEL(); !ok {
 			return nil, false
 		}
-		checked, cost = celcheck.Of(s.cel.checked.NativeRep()), s.cel.cost
+		cost = s.cel.cost
 	}
 	if len(s.said) > 0 {
 		return checked, true
@@ -348,6 +351,20 @@ func (s *scope) check(parsed *cel.Ast) (*celcheck.Checked, bool) {
 		return nil, false
 	}
 	return checked, true
+}
+
+// checkByCEL has cel-go find the types, or what is wrong.
+func (s *scope) checkByCEL() (*celcheck.Checked, bool) {
+	parsed, issues := s.cel.parse()
+	if issues.Err() == nil {
+		s.parsed, s.measured = parsed.NativeRep(), newSpans(parsed.NativeRep(), s.expr.Text) // before it is changed
+		issues = s.cel.check(parsed)
+	}
+	if issues.Err() != nil {
+		s.typeError(issues)
+		return nil, false
+	}
+	return celcheck.Of(s.cel.checked.NativeRep()), true
 }
 
 func costText(cost uint64) string {

@@ -189,7 +189,14 @@ func (s *scope) suggest(at dsl.Range, code dsl.Code, word string, right []string
 func (s *scope) recordOf(e ast.Expr) string {
 	switch e.Kind() {
 	case ast.IdentKind:
-		return map[string]string{"err": failureType, "result": resultType, "vars": varsType}[e.AsIdent()]
+		switch e.AsIdent() {
+		case "err":
+			return failureType
+		case "result":
+			return resultType
+		case "vars":
+			return varsType
+		}
 	case ast.SelectKind:
 		sel := e.AsSelect()
 		switch record := s.recordOf(sel.Operand()); {
@@ -205,19 +212,19 @@ func (s *scope) recordOf(e ast.Expr) string {
 // inspectField looks at the name of a field that is read of operand.
 func (s *scope) inspectField(e, operand ast.Expr, name string) {
 	record := s.recordOf(operand)
-	words, ours := map[string]string{failureType: "err", resultType: "result", attrType: "attr", causeType: "a cause", varsType: "vars"}[record]
-	if !ours {
-		return
-	}
-	if record == varsType {
+	switch record {
+	case varsType:
 		s.inspectVar(e, name)
+		return
+	case failureType, resultType, attrType, causeType:
+	default:
 		return
 	}
 	known := s.provider.fieldNames(record)
 	if slices.Contains(known, name) {
 		return
 	}
-	at := s.fieldRange(e, name)
+	at, words := s.fieldRange(e, name), wordsOf(record)
 	switch {
 	case record == attrType && s.untyped[name]: // its declaration is wrong, which was said
 		s.said = append(s.said, at)
@@ -328,14 +335,15 @@ func (s *scope) inspectMembers(checked *celcheck.Checked) {
 			return
 		}
 		sel := field.AsSelect()
-		words := map[string]string{failureType: "err", causeType: "a cause's"}[checked.TypeOf(sel.Operand()).TypeName()]
 		members := closedSets[sel.FieldName()]
-		switch {
-		case words == "" || members == nil:
-		case words == "err":
+		if members == nil {
+			return
+		}
+		switch checked.TypeOf(sel.Operand()).TypeName() {
+		case failureType:
 			s.member(value, "err."+sel.FieldName(), members())
-		default:
-			s.member(value, words+" "+sel.FieldName(), members())
+		case causeType:
+			s.member(value, "a cause's "+sel.FieldName(), members())
 		}
 	}
 	ast.PreOrderVisit(checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {

@@ -45,10 +45,13 @@ func newPair(t testing.TB, l Limits, opts ...cel.EnvOption) pair {
 
 // compare parses a text both ways. It has to be declined if cel-go refuses it; else, it has
 // to be parsed to the very same, unless it makes a record or has more bytes than code
-// points are allowed.
+// points are allowed. The tree alone must be the same.
 func (p pair) compare(t *testing.T, text string) (accepted bool) {
 	t.Helper()
 	own, accepted := p.own.Parse(text)
+	if tree, ok := p.own.Tree(text); ok != accepted || ok && !sameTree(tree, own.NativeRep()) {
+		t.Errorf("%q\nhas another tree by itself", text)
+	}
 	reference, issues := p.env.Parse(text)
 	switch refused := issues.Err(); {
 	case accepted && refused != nil:
@@ -59,6 +62,11 @@ func (p pair) compare(t *testing.T, text string) (accepted bool) {
 		t.Errorf("%q\nis declined, and cel-go parses it to\n%s", text, dump(reference))
 	}
 	return accepted
+}
+
+func sameTree(a, b *ast.AST) bool {
+	return reflect.DeepEqual(a.Expr(), b.Expr()) && reflect.DeepEqual(a.SourceInfo().OffsetRanges(), b.SourceInfo().OffsetRanges()) &&
+		reflect.DeepEqual(a.SourceInfo().MacroCalls(), b.SourceInfo().MacroCalls())
 }
 
 func makesRecord(parsed *cel.Ast) bool {

@@ -41,9 +41,6 @@ func New(macros []parser.Macro, limits Limits) *Parser {
 // Parse parses an expression. If ok is false it was declined, and nothing is said of
 // whether it is an expression.
 func (p *Parser) Parse(text string) (parsed *cel.Ast, ok bool) {
-	if len(text) > p.limits.Size || !utf8.ValidString(text) {
-		return nil, false
-	}
 	source := common.NewTextSource(text)
 	root, ok := p.parse(text, source)
 	if !ok {
@@ -56,10 +53,17 @@ func (p *Parser) Parse(text string) (parsed *cel.Ast, ok bool) {
 	return parsed, true
 }
 
+// Tree parses an expression as Parse does, for those who need nothing but the tree: where
+// the lines of the text begin is not known, and messages of cel-go would not be right.
+func (p *Parser) Tree(text string) (parsed *ast.AST, ok bool) { return p.parse(text, nil) }
+
 // declined is what parsing panics with at the first thing that it does not take.
 type declined struct{}
 
 func (p *Parser) parse(text string, source common.Source) (parsed *ast.AST, ok bool) {
+	if len(text) > p.limits.Size || !utf8.ValidString(text) {
+		return nil, false
+	}
 	defer func() {
 		if r := recover(); r != nil {
 			if _, declines := r.(declined); !declines {
