@@ -43,7 +43,7 @@ import (
 // for every library, unless its API asks for a new one with each call.
 // TestCallsDoTheSame counts attempts and looks at results.
 //
-// mercari/go-circuitbreaker is missing: it was not to be had as a module.
+// mercari/go-circuitbreaker, which not every module proxy has, is in mercari_test.go.
 
 type (
 	operation = func(context.Context) (*http.Response, error)

@@ -492,11 +492,7 @@ func (c *call) fail(j *judgement, cause Cause, err error, ended StopReason) (aga
 		d.reason = c.negotiate(&d)
 	}
 	if c.listening() {
-		c.emit(Event{
-			Kind: AttemptEnd, Decision: decisionOf(d.reason), Reason: d.reason, Note: c.note,
-			Class: j.class, Rule: j.rule, Selector: d.selector, Strategy: d.strategy, Cause: cause,
-			Sleep: d.sleepFor(d.reason), Err: err,
-		})
+		c.tellFailed(&d)
 	}
 	if d.reason != NotStopped {
 		return c.finish(d.reason)
@@ -520,21 +516,17 @@ func (c *call) giveUp(reason StopReason, cause Cause, err error) (again bool) {
 func (c *call) negotiate(d *decision) StopReason {
 	s := &c.session
 	if c.listening() {
-		c.emit(Event{
-			Kind: EventRetry, Class: s.last.class, Rule: s.last.rule, Selector: d.selector, Strategy: d.strategy,
-			Cause: s.last.cause, Sleep: d.sleep, Err: s.last.err,
-		})
+		c.tellRetry(d)
 	}
 	action := SleepThenRetry
-	if c.settings.beforeSleep != nil || c.settings.sleepHandler != nil {
-		info := c.sleepInfo(d)
-		c.tellBeforeSleep(info)
-		action = c.askSleepHandler(info)
+	hooked := c.settings.beforeSleep != nil || c.settings.sleepHandler != nil
+	if hooked {
+		action = c.askHooks(d)
 	}
 	if c.stepwise && action == SleepThenRetry {
 		action = DeferRetry
 	}
-	if c.listening() || c.settings.beforeSleep != nil || c.settings.sleepHandler != nil {
+	if hooked || c.listening() {
 		c.readClock()
 	}
 	switch {
@@ -549,6 +541,13 @@ func (c *call) negotiate(d *decision) StopReason {
 		return Scheduled
 	}
 	return NotStopped
+}
+
+// askHooks tells the caller's functions of a retry, and asks what becomes of it.
+func (c *call) askHooks(d *decision) SleepAction {
+	info := c.sleepInfo(d)
+	c.tellBeforeSleep(info)
+	return c.askSleepHandler(info)
 }
 
 func (c *call) sleepInfo(d *decision) SleepInfo {
@@ -644,7 +643,7 @@ func (c *call) wait(d time.Duration) error {
 func (c *call) finish(reason StopReason) bool {
 	c.reason = reason
 	if c.listening() {
-		c.emit(c.lastEvent())
+		c.tellEnd()
 	}
 	if c.admitted {
 		c.settle(verdictOf(reason))

@@ -31,6 +31,10 @@ func walk(err error, through bool, c chain) chain {
 		last.err, last.parent, last.leaf = err, -1, true
 		return c
 	}
+	return walkAll(err, through, c)
+}
+
+func walkAll(err error, through bool, c chain) chain {
 	var room [8]wrapped
 	todo := append(room[:0], wrapped{err, -1})
 	for len(todo) > 0 && len(c) < maxChain {
@@ -107,6 +111,10 @@ func anyIs(err, target error) bool {
 	if !wraps(err) {
 		return is(err, target)
 	}
+	return anyOfAllIs(err, target)
+}
+
+func anyOfAllIs(err, target error) bool {
 	var room [4]link
 	for _, l := range walk(err, true, room[:0]) {
 		if is(l.err, target) {

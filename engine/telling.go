@@ -7,8 +7,27 @@ import (
 
 // What a call tells observers, its timeline and the policy's counters.
 
-// lastEvent tells why the call ended.
-func (c *call) lastEvent() Event {
+// tellFailed tells how the attempt that failed ended, and what was decided.
+func (c *call) tellFailed(d *decision) {
+	last := &c.session.last
+	c.emit(Event{
+		Kind: AttemptEnd, Decision: decisionOf(d.reason), Reason: d.reason, Note: c.note,
+		Class: last.class, Rule: last.rule, Selector: d.selector, Strategy: d.strategy, Cause: last.cause,
+		Sleep: d.sleepFor(d.reason), Err: last.err,
+	})
+}
+
+// tellRetry tells of a retry before the sleep.
+func (c *call) tellRetry(d *decision) {
+	last := &c.session.last
+	c.emit(Event{
+		Kind: EventRetry, Class: last.class, Rule: last.rule, Selector: d.selector, Strategy: d.strategy,
+		Cause: last.cause, Sleep: d.sleep, Err: last.err,
+	})
+}
+
+// tellEnd tells why the call ended.
+func (c *call) tellEnd() {
 	e := Event{Kind: eventOf[c.reason], Reason: c.reason, Note: c.note, Sleep: c.nextDelay}
 	if c.reason != Success {
 		last := &c.session.last
@@ -18,7 +37,7 @@ func (c *call) lastEvent() Event {
 	if c.reason == CircuitOpen {
 		e.Breaker = c.policy.spec.Breaker.Name()
 	}
-	return e
+	c.emit(e)
 }
 
 // eventOf is the last event of a call, by why it ended.
