@@ -210,24 +210,26 @@ func (l *linter) environmentsFor(parts *load.Parts, i int) []*dsl.Document {
 	return list
 }
 
-// inParallel calls do for 0 to n-1, as many at a time as there are processors. A panic in
-// one of them is that of inParallel.
+// inParallel calls do for 0 to n-1, as many at a time as there are processors, one of them
+// on the caller's goroutine. A panic in one of them is that of inParallel.
 func inParallel(n int, do func(i int)) {
 	var next atomic.Int64
 	var failed atomic.Pointer[string]
-	var group sync.WaitGroup
-	for range min(n, runtime.GOMAXPROCS(0)) {
-		group.Go(func() {
-			defer func() {
-				if p := recover(); p != nil {
-					failed.Store(new(fmt.Sprintf("%v\n%s", p, debug.Stack())))
-				}
-			}()
-			for i := int(next.Add(1)) - 1; i < n && failed.Load() == nil; i = int(next.Add(1)) - 1 {
-				do(i)
+	work := func() {
+		defer func() {
+			if p := recover(); p != nil {
+				failed.Store(new(fmt.Sprintf("%v\n%s", p, debug.Stack())))
 			}
-		})
+		}()
+		for i := int(next.Add(1)) - 1; i < n && failed.Load() == nil; i = int(next.Add(1)) - 1 {
+			do(i)
+		}
 	}
+	var group sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) - 1 {
+		group.Go(work)
+	}
+	work()
 	group.Wait()
 	if p := failed.Load(); p != nil {
 		panic(*p)
