@@ -28,10 +28,7 @@ const APIVersion = "redress/v1"
 
 func (d *decoder) document(root *node) *Document {
 	doc := &Document{Source: d.src, Range: root.rng(), root: root}
-	header := []field{
-		must("apiVersion", d.word("apiVersion", &doc.APIVersion, []string{APIVersion})),
-		must("kind", d.word("kind", &doc.Kind, documentKinds)),
-	}
+	header := d.header(doc)
 	kind := root.word("kind")
 	if body := d.body(doc, kind); body != nil {
 		d.mapping(root, "a "+kind, append(header, body...)...)
@@ -50,6 +47,14 @@ func (d *decoder) document(root *node) *Document {
 	}
 	d.mapping(root, "a document", header...)
 	return doc
+}
+
+// header are the keys of all kinds of documents.
+func (d *decoder) header(doc *Document) []field {
+	return []field{
+		must("apiVersion", d.word("apiVersion", &doc.APIVersion, []string{APIVersion})),
+		must("kind", d.word("kind", &doc.Kind, documentKinds)),
+	}
 }
 
 func (d *decoder) body(doc *Document, kind string) []field {

@@ -46,7 +46,7 @@ func readPlain(src *Source) (docs []*node, ok bool) {
 // A plainReader stands on a line that has something to read, or at the end of the text.
 type plainReader struct {
 	src         *Source
-	text        string // of which the values of scalars are parts
+	text        string // of which the values of scalars are parts: who keeps one keeps it all
 	unsure      bool   // it has given up; what was read then is nonsense
 	line        int    // counted from 0
 	start, end  int    // of what is on the line, blanks and the line feed left out

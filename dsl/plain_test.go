@@ -32,6 +32,7 @@ func readBoth(t *testing.T, text []byte) bool {
 		t.Errorf("%d documents, and the library has %d\n%s", len(docs), len(r.docs), text)
 		return true
 	}
+	compareOutline(t, src)
 	for i := range docs {
 		if a, b := differing(docs[i], r.docs[i]); a != nil {
 			t.Errorf("read as %+v, and by the library as %+v\n%s", *a, *b, text)
@@ -72,6 +73,45 @@ func texts(t testing.TB) map[string][]byte {
 		}
 	}
 	return all
+}
+
+// outlined is what an outline says of a document.
+type outlined struct {
+	kind, name, test, override Value[string]
+	operations                 []Value[string]
+	settings                   bool
+}
+
+func outlineOf(doc *Document) outlined {
+	o := outlined{kind: doc.Kind, name: doc.Name, settings: doc.Settings != nil}
+	switch {
+	case doc.Policy != nil:
+		o.operations = doc.Policy.Operations.V
+	case doc.Test != nil:
+		o.test = doc.Test.Policy
+	case doc.Override != nil:
+		o.override = doc.Override.Policy
+	}
+	return o
+}
+
+// compareOutline holds the outline of a plain source against what is parsed.
+func compareOutline(t *testing.T, src *Source) {
+	t.Helper()
+	outline, ok := Outline(src)
+	parsed, _ := Parse(src)
+	isShared := func(doc *Document) bool { return doc.Shared() || doc.Environment != nil }
+	if ok == slices.ContainsFunc(parsed.Documents, isShared) {
+		t.Errorf("has an outline: %t\n%s", ok, src.Bytes)
+	}
+	for i, doc := range parsed.Documents {
+		if !ok {
+			return
+		}
+		if got, want := outlineOf(outline.Documents[i]), outlineOf(doc); !reflect.DeepEqual(got, want) {
+			t.Errorf("the outline of document %d is %+v, and parsed it is %+v\n%s", i, got, want, src.Bytes)
+		}
+	}
 }
 
 func TestPlainSourcesAreReadAsTheLibraryReadsThem(t *testing.T) {

@@ -2,6 +2,8 @@ package checks
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/internal/analysis"
@@ -27,15 +29,31 @@ type policyFacts struct {
 	promised dsl.Value[int] // max_amplification
 }
 
+// facts are those of the set that is looked at. Texts in them are copies: they outlive the
+// documents, which are let go.
 func (c *checker) facts() Facts {
 	var f Facts
 	for doc := range c.set.All() {
-		f.documents = append(f.documents, documentFacts{doc.Kind.V, doc.Name, doc.Uses()})
+		uses := doc.Uses()
+		for i, ref := range uses {
+			uses[i].Name = strings.Clone(ref.Name)
+		}
+		f.documents = append(f.documents, documentFacts{strings.Clone(doc.Kind.V), cloned(doc.Name), uses})
 	}
 	for _, p := range c.policies {
-		f.policies = append(f.policies, policyFacts{p.Name(), p.envelope.GivenAttempts(), p.body.Calls, p.body.Guarantees.MaxAmplification})
+		calls := p.body.Calls
+		calls.V = slices.Clone(calls.V)
+		for i, name := range calls.V {
+			calls.V[i] = cloned(name)
+		}
+		f.policies = append(f.policies, policyFacts{strings.Clone(p.Name()), p.envelope.GivenAttempts(), calls, p.body.Guarantees.MaxAmplification})
 	}
 	return f
+}
+
+func cloned(v dsl.Value[string]) dsl.Value[string] {
+	v.V = strings.Clone(v.V)
+	return v
 }
 
 // Whole looks at what only the whole set shows: how attempts multiply along calls, and

@@ -63,11 +63,14 @@ func TestPartsSayWhatTheWholeSays(t *testing.T) {
 		texts := make([]strings.Builder, 1+random.IntN(8))
 		for _, doc := range documents {
 			if seed%2 == 0 && random.IntN(3) > 0 || seed%2 == 1 && !mistaken(doc) {
-				fmt.Fprintf(&texts[random.IntN(len(texts))], "---\n{apiVersion: redress/v1, %s\n", doc[1:])
+				fmt.Fprintf(&texts[random.IntN(len(texts))], "---\n%s\n", inStyle(doc, random.IntN(2) == 0))
 			}
 		}
-		if seed%3 == 0 { // too large to be held parsed
+		if seed%5 == 0 { // too large to be held parsed
 			fmt.Fprintf(&texts[0], "# %s\n", strings.Repeat("x", 300_000))
+		}
+		if seed%5 == 0 { // too large to be held
+			fmt.Fprintf(&texts[0], "\n# %s\n", strings.Repeat("x", 300_000))
 		}
 		var sources []*dsl.Source
 		for i := range texts {
@@ -98,6 +101,30 @@ func TestPartsSayWhatTheWholeSays(t *testing.T) {
 	if len(seen) < 12 || divided < 600 {
 		t.Errorf("only %d rules were met, in %d parts", len(seen), divided)
 	}
+}
+
+// inStyle writes a document as one flow mapping, or with its keys on lines of their own.
+func inStyle(doc string, flow bool) string {
+	inner, isWhole := strings.CutSuffix(doc[1:], "}")
+	if flow || !isWhole {
+		return "{apiVersion: redress/v1, " + doc[1:]
+	}
+	lines, depth := []byte("apiVersion: redress/v1\n"), 0
+	for i := range inner {
+		switch c := inner[i]; {
+		case c == ',' && depth == 0:
+			lines = append(lines, '\n')
+			continue
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			depth--
+		case c == ' ' && lines[len(lines)-1] == '\n':
+			continue
+		}
+		lines = append(lines, inner[i])
+	}
+	return string(lines)
 }
 
 // mistaken reports whether a document keeps a set from loading.

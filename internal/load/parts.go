@@ -2,6 +2,7 @@ package load
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/redress-policy/redress/dsl"
 	"github.com/redress-policy/redress/interp"
@@ -20,12 +21,12 @@ type Parts struct {
 	sources  [][]*dsl.Source
 	parsed   map[*dsl.Source]parsedFile // nil for a set that is too large to hold
 	library  map[dsl.Reference]*dsl.Document
-	broken   map[*dsl.Source]bool
+	broken   map[*dsl.Source]bool // those of the library that have errors
 	compiler *interp.Compiler
 }
 
-// maxParsed is up to which size of its sources a set is held parsed. What is larger is read
-// twice: once to divide it, and part by part when it is loaded.
+// maxParsed is up to which size of its sources a set is held parsed. Of what is larger no
+// more is read than is needed to divide it, before each part is read when it is loaded.
 const maxParsed = 256 << 10
 
 type parsedFile struct {
@@ -45,12 +46,7 @@ func Split(sources []*dsl.Source, opts interp.Options) *Parts {
 	}
 	together := newGroups(len(sources))
 	for i, source := range sources {
-		file, found := dsl.Parse(source)
-		if p.parsed != nil {
-			p.parsed[source] = parsedFile{file, found}
-		}
-		p.broken[source] = found.HasErrors()
-		for _, doc := range file.Documents {
+		for _, doc := range p.read(source).Documents {
 			p.note(doc)
 			for _, claim := range claims(doc) {
 				together.join(claim, i)
@@ -61,6 +57,21 @@ func Split(sources []*dsl.Source, opts interp.Options) *Parts {
 	return p
 }
 
+// read reads a source as far as it is needed: whole, if it is held or has documents that are.
+func (p *Parts) read(source *dsl.Source) *dsl.File {
+	if p.parsed == nil {
+		if file, ok := dsl.Outline(source); ok {
+			return file
+		}
+	}
+	file, found := dsl.Parse(source)
+	if p.parsed != nil {
+		p.parsed[source] = parsedFile{file, found}
+	}
+	p.broken[source] = found.HasErrors()
+	return file
+}
+
 func (p *Parts) note(doc *dsl.Document) {
 	if doc.Environment != nil {
 		p.Environments = append(p.Environments, doc)
@@ -68,8 +79,9 @@ func (p *Parts) note(doc *dsl.Document) {
 	if !doc.Kind.Set || !doc.Name.Set {
 		return
 	}
-	p.Names[doc.Kind.V] = append(p.Names[doc.Kind.V], doc.Name.V)
-	if key := (dsl.Reference{Kind: doc.Kind.V, Name: doc.Name.V}); p.library[key] == nil && doc.Shared() {
+	kind, name := strings.Clone(doc.Kind.V), strings.Clone(doc.Name.V) // of a text that is let go
+	p.Names[kind] = append(p.Names[kind], name)
+	if key := (dsl.Reference{Kind: kind, Name: name}); p.library[key] == nil && doc.Shared() {
 		p.library[key] = doc
 	}
 }
