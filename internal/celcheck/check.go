@@ -22,22 +22,22 @@ type Names interface {
 // A Checker stands for the checker of environments with certain functions, which are without
 // a container. It is safe for use by many goroutines.
 type Checker struct {
-	functions map[string][]overload
+	functions map[string]*decls.FunctionDecl
 	spaces    map[string]bool // "optional" if there is a function "optional.of"
 	nodes     int
 
 	lists, optionals wrapper
 }
 
-// New returns a checker. The limit of nodes is that of cel.ExpressionNodeLimit.
+// New returns a checker. The functions must not be changed; the limit of nodes is that of
+// cel.ExpressionNodeLimit.
 func New(functions map[string]*decls.FunctionDecl, nodes int) *Checker {
 	c := &Checker{
-		functions: make(map[string][]overload, len(functions)), spaces: map[string]bool{}, nodes: nodes,
+		functions: functions, spaces: map[string]bool{}, nodes: nodes,
 		lists:     newWrapper(types.NewListType),
 		optionals: newWrapper(func(of *types.Type) *types.Type { return types.NewOptionalType(of) }),
 	}
-	for name, f := range functions {
-		c.functions[name] = overloadsOf(f)
+	for name := range functions {
 		if space, _, dotted := strings.Cut(name, "."); dotted {
 			c.spaces[space] = true
 		}
@@ -217,7 +217,7 @@ func (c *checking) call(call ast.CallExpr) about {
 		}
 	}
 	if o, result := c.resolve(name, member, args); o != nil {
-		return about{result, o.id}
+		return about{result, o.ID()}
 	}
 	return about{}
 }

@@ -11,56 +11,35 @@ import (
 // declined.
 const maxArgs = 4
 
-// maxParams is how many type parameters an overload can have.
+// maxParams is how many type parameters an overload can have. Those with more fit nothing.
 const maxParams = 2
 
-// An overload is one way to call a function.
-type overload struct {
-	id     string
-	member bool
-	args   []*types.Type // the target first
-	result *types.Type
-}
-
-// overloadsOf lists the ways to call a function that need to be known. Those that compare
-// numbers of different types are left out: whether there are any depends on how the
-// environment was made.
-func overloadsOf(f *decls.FunctionDecl) []overload {
-	var list []overload
-	for _, o := range f.OverloadDecls() {
-		args := o.ArgTypes()
-		if len(args) > maxArgs || len(o.TypeParams()) > maxParams || comparesNumbers(f.Name(), args) {
+// resolve finds the overload for arguments of these types, and its result; nil if there is
+// none that is sure. No two overloads of a function fit the same arguments, which cel-go
+// sees to when they are declared.
+func (c *Checker) resolve(function string, member bool, args []*types.Type) (*decls.OverloadDecl, *types.Type) {
+	if comparesNumbers(function, args) { // which not all environments do
+		return nil, nil
+	}
+	for _, o := range c.functions[function].OverloadDecls() {
+		if o.IsMemberFunction() != member || len(o.ArgTypes()) != len(args) {
 			continue
 		}
-		list = append(list, overload{o.ID(), o.IsMemberFunction(), args, o.ResultType()})
+		b := bindings{checker: c}
+		if b.fitAll(o.ArgTypes(), args) {
+			return o, b.resultOf(o.ResultType())
+		}
 	}
-	return list
+	return nil, nil
 }
 
+// comparesNumbers reports whether an operator has numbers of different types to work with.
 func comparesNumbers(function string, args []*types.Type) bool {
 	return strings.HasPrefix(function, "_") && len(args) == 2 && isNumber(args[0]) && isNumber(args[1]) && args[0] != args[1]
 }
 
 func isNumber(t *types.Type) bool {
 	return t == types.IntType || t == types.UintType || t == types.DoubleType
-}
-
-// resolve finds the overload for arguments of these types, and its result; nil if there is
-// none that is sure. No two overloads of a function fit the same arguments, which cel-go
-// sees to when they are declared.
-func (c *Checker) resolve(function string, member bool, args []*types.Type) (*overload, *types.Type) {
-	list := c.functions[function]
-	for i := range list {
-		o := &list[i]
-		if o.member != member || len(o.args) != len(args) {
-			continue
-		}
-		b := bindings{checker: c}
-		if b.fitAll(o.args, args) {
-			return o, b.resultOf(o.result)
-		}
-	}
-	return nil, nil
 }
 
 // bindings are what the type parameters of an overload stand for.
@@ -90,6 +69,9 @@ func (b *bindings) fit(param, arg *types.Type) bool {
 	case types.TypeParamKind:
 		if bound := b.find(param); bound != nil {
 			return same(bound, arg)
+		}
+		if b.n == maxParams {
+			return false
 		}
 		b.names[b.n], b.types[b.n] = param.TypeName(), arg
 		b.n++
