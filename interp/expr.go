@@ -48,8 +48,9 @@ type program struct {
 
 	first *program // of the same expression in other places; nil if it is this one
 
-	treeOnce sync.Once
-	treeRoot *Node // guarded by treeOnce, unless this is the first
+	root     *Node             // what Go functions are made of
+	checked  *celcheck.Checked // guarded by treeOnce: what root was made of, until that is complete
+	treeOnce sync.Once         // which completes root
 
 	loweredOnce sync.Once
 	loweredRoot *cond.Expr // guarded by loweredOnce; of the first, unless it reads vars
@@ -193,7 +194,7 @@ func (c *compiler) compile(e dsl.Expr, at site, w *want, x *variable) (p *progra
 	if !s.plan(checked, tree) {
 		return nil
 	}
-	p = &program{expr: e, typ: typ, cel: s.cel, vars: s.provider.vars, attrs: s.provider.attributes, size: parts, treeRoot: tree}
+	p = &program{expr: e, typ: typ, cel: s.cel, vars: s.provider.vars, attrs: s.provider.attributes, size: parts, root: tree, checked: checked}
 	if len(s.said) == 0 && len(c.found) == before {
 		c.known.keep(key, p)
 	}

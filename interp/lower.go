@@ -91,7 +91,7 @@ func (l *lowering) root(p *program) *cond.Expr {
 	if p.first != nil {
 		p = p.first
 	}
-	p.loweredOnce.Do(func() { p.loweredRoot = l.expr(p, p.tree()) })
+	p.loweredOnce.Do(func() { p.loweredRoot = l.expr(p, p.root) })
 	return p.loweredRoot
 }
 

@@ -2,7 +2,6 @@ package interp
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,36 +17,6 @@ import (
 	"github.com/redress-policy/redress/internal/cond"
 	"github.com/redress-policy/redress/internal/ir"
 )
-
-// An Op is what a Node is.
-type Op uint8
-
-// The kinds of nodes.
-const (
-	OpOther    = Op(cond.OpOther)    // something that is only known by its text
-	OpLiteral  = Op(cond.OpLiteral)  // Value
-	OpField    = Op(cond.OpField)    // Name, a path: "err.status", "err.attr.tier", "op"
-	OpHas      = Op(cond.OpHas)      // has(Name); or, of type optional, the field if it is set
-	OpOptional = Op(cond.OpOptional) // Name as an optional value: err.attr.?tier
-	OpVar      = Op(cond.OpVar)      // vars.Name, whose definition is Args[0]
-	OpCall     = Op(cond.OpCall)     // Name of Args: an operator as it is written, a function or a method with its target first
-	OpList     = Op(cond.OpList)     // of Args
-	OpExists   = Op(cond.OpExists)   // err.causes.exists: whether Args[0] holds for one of Name; there "cause.code" is a field of the element
-)
-
-// A Node is a part of a checked expression, for those who look at expressions without
-// evaluating them. It is immutable.
-type Node struct {
-	Op    Op
-	Name  string
-	Args  []*Node
-	Value any       // bool, int64, uint64, float64, string, time.Duration, engine.Class
-	Type  string    // bool, int, uint, double, string, duration, class, list, map, optional or other
-	Key   string    // equal keys mean equal values, whatever the failure
-	Range dsl.Range // where it stands
-
-	start, end int // in the expression's text, in code points; 0 if it is not known
-}
 
 // operatorNames are the operators as they are written.
 var operatorNames = map[string]string{
@@ -158,58 +127,21 @@ func conditions(rules []*rule, lowered *ir.List, list string) []Condition {
 	return all
 }
 
-// tree returns the program as a tree.
-func (p *program) tree() *Node {
-	if p.first != nil {
-		p.treeOnce.Do(func() { p.treeRoot = p.first.treeRoot.at(&p.expr) })
-	}
-	return p.treeRoot
-}
-
-// at is the same node in another place.
-func (n *Node) at(e *dsl.Expr) *Node {
-	moved := *n
-	moved.stands(e)
-	if n.Op != OpVar { // whose definition stands where it stands
-		moved.Args = make([]*Node, len(n.Args))
-		for i, arg := range n.Args {
-			moved.Args[i] = arg.at(e)
-		}
-	}
-	return &moved
-}
-
-// stands sets where the node stands, as part of the expression.
-func (n *Node) stands(e *dsl.Expr) {
-	n.Range = e.Range
-	if n.end > 0 {
-		n.Range = e.Place(n.start, n.end)
-	}
-}
-
-// tree makes the tree of the expression.
+// tree makes the tree of the expression, without keys and places.
 func (s *scope) tree(checked *celcheck.Checked) *Node {
-	b := &treeBuilder{scope: s, checked: checked, spans: s.spans()}
-	if s.cel.checked != nil { // which may have other parts than what was parsed
-		b.spans = newSpans(checked.AST, s.expr.Text)
-	}
+	b := &treeBuilder{scope: s, checked: checked}
 	return b.node(checked.Expr())
 }
 
 type treeBuilder struct {
 	scope   *scope
 	checked *celcheck.Checked
-	spans   *spans
 	element string // in the condition of exists, the name of the element
 }
 
 func (b *treeBuilder) node(e ast.Expr) *Node {
 	n := b.build(e)
-	n.Type = b.typeOf(e)
-	b.place(n, e)
-	if n.Key == "" {
-		n.Key = n.key()
-	}
+	n.Type, n.id = b.typeOf(e), e.ID()
 	return n
 }
 
@@ -269,8 +201,8 @@ func (b *treeBuilder) exists(e ast.Expr) *Node {
 	if !all {
 		return &Node{Op: OpExists, Name: of, Args: []*Node{condition}}
 	}
-	fails := b.made(e, Node{Op: OpCall, Name: "!", Type: "bool", Args: []*Node{condition}})
-	one := b.made(e, Node{Op: OpExists, Name: of, Type: "bool", Args: []*Node{fails}})
+	fails := &Node{Op: OpCall, Name: "!", Type: "bool", Args: []*Node{condition}, id: e.ID()}
+	one := &Node{Op: OpExists, Name: of, Type: "bool", Args: []*Node{fails}, id: e.ID()}
 	return &Node{Op: OpCall, Name: "!", Args: []*Node{one}}
 }
 
@@ -285,7 +217,7 @@ func (b *treeBuilder) all(list []ast.Expr) []*Node {
 // field reads the path of a selection.
 func (b *treeBuilder) field(e ast.Expr) *Node {
 	if x := variableOf(b.scope.provider.vars, e); x != nil && !e.AsSelect().IsTestOnly() {
-		return &Node{Op: OpVar, Name: x.name, Args: []*Node{x.program.tree()}}
+		return &Node{Op: OpVar, Name: x.name, Args: []*Node{x.program.root}}
 	}
 	if selected := e.AsSelect(); b.typeOf(selected.Operand()) == "map" {
 		return b.entry(selected)
@@ -311,19 +243,7 @@ func (b *treeBuilder) entry(selected ast.SelectExpr) *Node {
 
 // keyOf is the key of an entry of m that is written as a field.
 func keyOf(m *Node, name string) *Node {
-	return &Node{Op: OpLiteral, Value: name, Type: "string", Key: strconv.Quote(name), Range: m.Range, start: m.start, end: m.end}
-}
-
-// made completes a node that the text does not have, as part of one that it has.
-func (b *treeBuilder) made(within ast.Expr, n Node) *Node {
-	b.place(&n, within)
-	n.Key = n.key()
-	return &n
-}
-
-func (b *treeBuilder) place(n *Node, e ast.Expr) {
-	n.start, n.end, _ = b.spans.of(e.ID())
-	n.stands(&b.scope.expr)
+	return &Node{Op: OpLiteral, Value: name, Type: "string", id: m.id}
 }
 
 // pathOf spells a selection of the records: "err.attr.tier".
@@ -422,53 +342,6 @@ func (b *treeBuilder) typeOf(e ast.Expr) string {
 		return "optional"
 	}
 	return "other"
-}
-
-// key spells a node such that equal spellings mean equal values.
-func (n *Node) key() string {
-	switch n.Op {
-	case OpLiteral:
-		if s, ok := n.Value.(string); ok {
-			return strconv.Quote(s)
-		}
-		return fmt.Sprintf("%T(%v)", n.Value, n.Value)
-	case OpField:
-		return n.Name
-	case OpHas:
-		return "has(" + n.Name + ")"
-	case OpOptional:
-		return "?" + n.Name
-	case OpVar:
-		return n.Args[0].Key
-	}
-	var b strings.Builder
-	if n.Op == OpExists {
-		b.WriteString("exists ")
-	}
-	b.WriteString(n.Name)
-	b.WriteByte('(')
-	for i, arg := range n.Args {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(arg.Key)
-	}
-	b.WriteByte(')')
-	return b.String()
-}
-
-// Walk calls f for the node and all in it, the definitions of vars included.
-func (n *Node) Walk(f func(*Node)) {
-	f(n)
-	for _, arg := range n.Args {
-		arg.Walk(f)
-	}
-}
-
-// has reports whether a part is of a kind.
-func (n *Node) has(op Op) (has bool) {
-	n.Walk(func(part *Node) { has = has || part.Op == op })
-	return has
 }
 
 // Spec returns what an engine policy of it is made of, defaults filled in. Its breaker
