@@ -109,6 +109,7 @@ type Verdict struct {
 	Rule          string // id of the rule that held
 	RetryAfter    time.Duration
 	HasRetryAfter bool
+	_             [2]bool     // what has an array is returned in memory: taken apart into registers and put together it takes longer
 	Errors        []RuleError // rules that erred before a decision was reached
 }
 

@@ -2,7 +2,6 @@ package cond
 
 import (
 	"fmt"
-	"math/bits"
 	"sync/atomic"
 	"time"
 
@@ -22,7 +21,6 @@ type Rule struct {
 // many goroutines.
 type List struct {
 	rules   []*Rule
-	whens   []Condition           // of the rules, side by side
 	scratch bool                  // rules write to the scratch space
 	made    atomic.Pointer[index] // made when it is first needed
 
@@ -33,17 +31,21 @@ type List struct {
 
 // NewList makes a list. Conditions and hints that read vars must come from one compiler.
 func NewList(rules []*Rule) *List {
-	l := &List{rules: rules, whens: make([]Condition, 0, len(rules))}
+	l := &List{rules: rules}
 	for _, r := range rules {
-		l.whens = append(l.whens, r.When)
 		l.scratch = l.scratch || r.When.scratch || r.Hint != nil && r.Hint.scratch
 	}
 	l.Decide = func(in *engine.Input) engine.Verdict {
-		first, errors := l.First(in)
-		if errors != nil || first >= 0 && l.rules[first].Hint != nil {
+		x := l.index()
+		if l.scratch {
+			in.Scratch = engine.Scratch{}
+		}
+		first, errors := x.first(in)
+		v := &x.verdicts[first+1]
+		if errors != nil || v.hint {
 			return l.verdict(in, first, errors)
 		}
-		return l.index().verdicts[first+1] // a whole one is copied faster than it is put together
+		return v.Verdict // a whole one is copied faster than it is put together
 	}
 	return l
 }
@@ -52,6 +54,10 @@ func (l *List) index() *index {
 	if x := l.made.Load(); x != nil {
 		return x
 	}
+	return l.makeIndex()
+}
+
+func (l *List) makeIndex() *index {
 	x := newIndex(l.rules)
 	l.made.Store(x) // of two that are made at the same time one is enough
 	return x
@@ -59,8 +65,7 @@ func (l *List) index() *index {
 
 // Silent reports whether for certain no rule holds or errs on a failure with that status.
 func (l *List) Silent(status int) bool {
-	s := uint(status)
-	return s <= maxStatus && l.index().silent[s/64]>>(s%64)&1 != 0
+	return l.index().silentOn(uint(status))
 }
 
 // maxErrors bounds how many errors of rules a verdict carries.
@@ -86,44 +91,7 @@ func (l *List) First(in *engine.Input) (first int, errors []engine.RuleError) {
 	if l.scratch {
 		in.Scratch = engine.Scratch{}
 	}
-	x := l.index()
-	row := x.row(in)
-	var code, kind *sets
-	for w, may := range row.may {
-		sure, named := row.sure[w], x.named[w]
-		for may != 0 {
-			i := bits.TrailingZeros64(may)
-			rule := uint64(1) << i
-			switch {
-			case sure&rule != 0:
-				return w*64 + i, errors
-			case named&rule != 0: // once for each word
-				if code == nil {
-					code, kind = x.names(in)
-				}
-				may &= code.may[w] & kind.may[w]
-				sure |= code.sure[w] | kind.sure[w]
-				named = 0
-				continue
-			}
-			may &^= rule
-			i += w * 64
-			when := &l.whens[i]
-			if when.pure != nil {
-				if when.pure(in) {
-					return i, errors
-				}
-				continue
-			}
-			holds, err := when.risky(in)
-			if err != nil {
-				errors = appendError(errors, l.rules[i].ID, err)
-			} else if holds {
-				return i, errors
-			}
-		}
-	}
-	return -1, errors
+	return l.index().first(in)
 }
 
 // Rules returns the rules in order.

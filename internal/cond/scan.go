@@ -3,7 +3,6 @@ package cond
 import (
 	"regexp"
 	"regexp/syntax"
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -20,25 +19,30 @@ func literalScan(pattern string) func(s string, re *regexp.Regexp) bool {
 	if err != nil {
 		return nil
 	}
-	words, fold, ok := wordsOf(parsed.Simplify())
-	if !ok || len(words) == 0 {
+	texts, fold, ok := wordsOf(parsed.Simplify())
+	if !ok || len(texts) == 0 {
 		return nil
+	}
+	words := make([]word, len(texts))
+	for i, text := range texts {
+		words[i] = newWord(text)
 	}
 	if !fold {
 		return func(s string, _ *regexp.Regexp) bool {
-			return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(s, word) })
+			for i := range words {
+				if words[i].in(s) {
+					return true
+				}
+			}
+			return false
 		}
-	}
-	folds := make([]foldWord, len(words))
-	for i, word := range words {
-		folds[i] = newFoldWord(word)
 	}
 	return func(s string, re *regexp.Regexp) bool {
 		if !isASCII(s) {
 			return re.MatchString(s)
 		}
-		for i := range folds {
-			if folds[i].in(s) {
+		for i := range words {
+			if words[i].inFolded(s) {
 				return true
 			}
 		}
@@ -112,46 +116,69 @@ func isASCII(s string) bool {
 	return true
 }
 
-// A foldWord is looked for in ASCII texts without regard to case: first for the letter of
-// it that texts have least of.
-type foldWord struct {
-	word         string // in lower case
-	rare         int    // where that letter is in it
-	lower, upper byte   // the letter
+// A word is looked for in texts by the letter of it that they have least of.
+type word struct {
+	text   string // not empty
+	rare   int    // where that letter is in it
+	letter byte
 }
 
-// byFrequency are bytes as they are frequent in messages, the most frequent first. Those
-// that it does not have are rare.
-const byFrequency = " etaoinsrhldcumfpgwybv.-:/0123456789kxjqz"
+// byFrequency are bytes as they are frequent in the errors of Go's standard library, with
+// the digits of addresses, the most frequent first. Those that it does not have are rare.
+const byFrequency = " etnioarsdlcpum:.fvg0123456789h-/ywbxkqjz"
 
-func newFoldWord(word string) foldWord {
-	w := foldWord{word: word}
+// newWord makes a word of a text that is not empty.
+func newWord(text string) word {
+	w := word{text: text}
 	rarest := -1
-	for i := range len(word) {
-		rank := strings.IndexByte(byFrequency, word[i])
+	for i := range len(text) {
+		rank := strings.IndexByte(byFrequency, text[i])
 		if rank < 0 {
 			rank = len(byFrequency)
 		}
 		if rank > rarest {
-			rarest, w.rare = rank, i
+			rarest, w.rare, w.letter = rank, i, text[i]
 		}
-	}
-	w.lower = word[w.rare]
-	w.upper = w.lower
-	if 'a' <= w.lower && w.lower <= 'z' {
-		w.upper -= 'a' - 'A'
 	}
 	return w
 }
 
+// maxMisses is how often the letter may be found without the word around it before the
+// search is left to one that takes no longer for that.
+const maxMisses = 8
+
 // in looks for the word.
-func (w *foldWord) in(s string) bool {
-	for len(s) >= len(w.word) {
-		i := nextFold(s[w.rare:len(s)-len(w.word)+w.rare+1], w.lower, w.upper)
+func (w *word) in(s string) bool {
+	for range maxMisses {
+		room := len(s) - len(w.text)
+		if room < 0 {
+			return false
+		}
+		i := strings.IndexByte(s[w.rare:w.rare+room+1], w.letter)
 		if i < 0 {
 			return false
 		}
-		if equalFold(s[i:i+len(w.word)], w.word) {
+		if s[i] == w.text[0] && s[i:i+len(w.text)] == w.text {
+			return true
+		}
+		s = s[i+1:]
+	}
+	return strings.Contains(s, w.text)
+}
+
+// inFolded looks for the word, which is in lower case, in a text that is ASCII, without
+// regard to case.
+func (w *word) inFolded(s string) bool {
+	upper := w.letter
+	if 'a' <= upper && upper <= 'z' {
+		upper -= 'a' - 'A'
+	}
+	for len(s) >= len(w.text) {
+		i := nextFold(s[w.rare:len(s)-len(w.text)+w.rare+1], w.letter, upper)
+		if i < 0 {
+			return false
+		}
+		if equalFold(s[i:i+len(w.text)], w.text) {
 			return true
 		}
 		s = s[i+1:]

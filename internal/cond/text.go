@@ -36,8 +36,12 @@ func (c *Compiler) textTest(e *Expr) value[bool] {
 			return field(func(in *engine.Input) bool { return strings.HasPrefix(get(in), part) })
 		case "endsWith":
 			return field(func(in *engine.Input) bool { return strings.HasSuffix(get(in), part) })
+		case "contains":
+			if part != "" {
+				wanted := newWord(part)
+				return field(func(in *engine.Input) bool { return wanted.in(get(in)) })
+			}
 		}
-		return field(func(in *engine.Input) bool { return strings.Contains(get(in), part) })
 	}
 	return two(s, arg, test)
 }
