@@ -47,6 +47,9 @@ func (n *node) json() any {
 // jsonNumber writes a number as JSON has it. What JSON cannot write, or writes for
 // another number than YAML means, stays the text that it is: 017, 0x1F, .inf.
 func jsonNumber(n *node) (json.Number, bool) {
+	if isPlainInteger(n.value) && len(n.value) < 300 { // which is no infinity
+		return json.Number(n.value), true
+	}
 	x, err := strconv.ParseFloat(n.value, 64)
 	switch {
 	case !isPlainNumber(n.value) || err != nil || math.IsInf(x, 0):

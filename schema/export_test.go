@@ -2,12 +2,10 @@ package schema
 
 // For tests that compare the two ways to hold a value against the schema.
 var (
-	Fits    = fits
-	IsUsual = func(v any) bool { return isUsual(v, 0) }
-	Slowly  = validate
+	IsUsual = func(v Value) bool { return isUsual(v, 0) }
 
-	FitsText = func(text string, v any) (bool, error) {
+	FitsText = func(text string, v Value) (bool, error) {
 		root, c := compileRules([]byte(text))
-		return c.err == nil && isUsual(v, 0) && c.rules().accept(root, v), c.err
+		return c.err == nil && isUsual(v, 0) && c.rules().acceptValue(root, v), c.err
 	}
 )

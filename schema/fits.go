@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"encoding/json"
 	"math"
 	"slices"
 	"strconv"
@@ -17,8 +16,20 @@ import (
 // making them takes longer than holding a document against them. A test holds them to the
 // schema, and writes them with -update.
 
-// fits reports whether a value certainly fits the schema.
-func fits(v any) bool { return isUsual(v, 0) && schemaRules.accept(schemaRoot, v) }
+// A Value is a value of a document, as JSON has it.
+type Value interface {
+	Type() string // "null", "boolean", "number", "string", "array" or "object"
+	Text() string // a string, a number as JSON writes it, true or false
+	Len() int     // how many entries an array or object has
+	// Entry is the i-th of them, with its key in an object. Keys are distinct.
+	Entry(i int) (key string, value Value)
+}
+
+// Fits reports whether a document certainly fits the schema. Of one that does not, Validate
+// has the word: it may be wrong, or only odd. Safe for many goroutines.
+func Fits(document Value) bool {
+	return isUsual(document, 0) && schemaRules.acceptValue(schemaRoot, document)
+}
 
 // types is a set of JSON's types.
 type types uint8
@@ -40,25 +51,19 @@ const maxDigits = 15
 
 // isUsual reports whether a value is of the types that documents have and not nested
 // deeply, and its numbers have few digits and no exponents.
-func isUsual(v any, depth int) bool {
+func isUsual(v Value, depth int) bool {
 	if depth > maxDepth {
 		return false
 	}
-	switch v := v.(type) {
-	case nil, bool, string:
+	switch v.Type() {
+	case "null", "boolean", "string":
 		return true
-	case json.Number:
-		return len(v) <= maxDigits && isPlainNumber(string(v))
-	case []any:
-		for _, item := range v {
-			if !isUsual(item, depth+1) {
-				return false
-			}
-		}
-		return true
-	case map[string]any:
-		for _, value := range v {
-			if !isUsual(value, depth+1) {
+	case "number":
+		text := v.Text()
+		return len(text) <= maxDigits && isPlainNumber(text)
+	case "array", "object":
+		for i := range v.Len() {
+			if _, entry := v.Entry(i); !isUsual(entry, depth+1) {
 				return false
 			}
 		}
@@ -78,25 +83,44 @@ func areDigits(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r < '0' || r > '9' })
 }
 
-// typeOf returns the type of a usual value, and its size if it is a number.
-func typeOf(v any) (types, float64) {
-	switch v := v.(type) {
-	case bool:
-		return boolType, 0
-	case string:
-		return stringType, 0
-	case []any:
-		return arrayType, 0
-	case map[string]any:
-		return objectType, 0
-	case json.Number:
-		n, _ := strconv.ParseFloat(string(v), 64)
-		if n == math.Trunc(n) {
-			return wholeType, n
+// A subject is a usual value of which rules are asked.
+type subject struct {
+	Value  // nil for a key
+	types  types
+	text   string  // of strings
+	number float64 // of numbers
+	truth  bool    // of booleans
+}
+
+func subjectOf(v Value) subject {
+	s := subject{Value: v}
+	switch v.Type() {
+	case "boolean":
+		s.types, s.truth = boolType, v.Text() == "true"
+	case "string":
+		s.types, s.text = stringType, v.Text()
+	case "array":
+		s.types = arrayType
+	case "object":
+		s.types = objectType
+	case "number":
+		s.number, _ = strconv.ParseFloat(v.Text(), 64)
+		if s.types = fractionType; s.number == math.Trunc(s.number) {
+			s.types = wholeType
 		}
-		return fractionType, n
+	default:
+		s.types = nullType
 	}
-	return nullType, 0
+	return s
+}
+
+func (s *subject) has(key string) bool {
+	for i := range s.Len() {
+		if name, _ := s.Entry(i); name == key {
+			return true
+		}
+	}
+	return false
 }
 
 // A rule is one schema. Where a field is zero, the schema does not have the keyword.
@@ -156,79 +180,88 @@ func (b bound) holds(n float64) bool {
 }
 
 // accept reports whether a usual value fits a rule.
-func (all rules) accept(id ruleID, v any) bool {
+func (all rules) accept(id ruleID, s *subject) bool {
 	if id == 0 {
 		return true
 	}
 	r := &all[id]
-	t, n := typeOf(v)
-	if r.never || r.types != 0 && r.types&t == 0 || r.truth && v != true {
+	if r.never || r.types != 0 && r.types&s.types == 0 || r.truth && !s.truth {
 		return false
 	}
-	text, isText := v.(string)
-	if r.words != nil && !(isText && slices.Contains(r.words, text)) {
+	if r.words != nil && !(s.types == stringType && slices.Contains(r.words, s.text)) {
 		return false
 	}
-	switch v := v.(type) {
-	case string:
-		if r.word != "" && v != r.word || r.matches != nil && !r.matches(v) {
+	switch s.types {
+	case stringType:
+		if r.word != "" && s.text != r.word || r.matches != nil && !r.matches(s.text) {
 			return false
 		}
-	case json.Number:
+	case wholeType, fractionType:
 		for _, b := range r.bounds {
-			if !b.holds(n) {
+			if !b.holds(s.number) {
 				return false
 			}
 		}
-	case []any:
-		if !all.acceptList(r, v) {
+	case arrayType:
+		if !all.acceptList(r, s) {
 			return false
 		}
-	case map[string]any:
-		if !all.acceptMapping(r, v) {
+	case objectType:
+		if !all.acceptMapping(r, s) {
 			return false
 		}
 	}
-	return all.acceptWhole(r, v)
+	return all.acceptWhole(r, s)
 }
 
-func (all rules) acceptList(r *rule, list []any) bool {
-	if len(list) < r.minItems {
+// acceptValue is accept for a value of which no other rule is asked.
+func (all rules) acceptValue(id ruleID, v Value) bool {
+	if id == 0 {
+		return true
+	}
+	s := subjectOf(v)
+	return all.accept(id, &s)
+}
+
+func (all rules) acceptList(r *rule, list *subject) bool {
+	if list.Len() < r.minItems {
 		return false
 	}
-	for _, item := range list {
-		if !all.accept(r.items, item) {
+	var before []string
+	for i := range list.Len() {
+		_, item := list.Entry(i)
+		if !all.acceptValue(r.items, item) {
 			return false
 		}
-	}
-	if r.unique {
-		for i, item := range list {
-			if slices.Contains(list[:i], item) { // all are texts
+		if r.unique { // all are texts
+			if slices.Contains(before, item.Text()) {
 				return false
 			}
+			before = append(before, item.Text())
 		}
 	}
 	return true
 }
 
-func (all rules) acceptMapping(r *rule, m map[string]any) bool {
-	if len(m) < r.minProperties {
+func (all rules) acceptMapping(r *rule, m *subject) bool {
+	if m.Len() < r.minProperties {
 		return false
 	}
 	for _, key := range r.required {
-		if _, ok := m[key]; !ok {
+		if !m.has(key) {
 			return false
 		}
 	}
-	for key, value := range m {
-		if !all.accept(r.names, key) {
+	for i := range m.Len() {
+		key, value := m.Entry(i)
+		if r.names != 0 && !all.accept(r.names, &subject{types: stringType, text: key}) {
 			return false
 		}
 		known, isKnown := ruleOf(r.properties, key)
 		if !isKnown && !(r.own && isOwn(key)) {
 			known = r.others
 		}
-		if !all.accept(known, value) {
+		if !all.acceptValue(known, value) {
 			return false
 		}
 		if dependent, ok := ruleOf(r.dependent, key); ok && !all.accept(dependent, m) {
@@ -248,23 +281,23 @@ func ruleOf(properties []property, name string) (ruleID, bool) {
 }
 
 // acceptWhole holds a value against the schemas that stand beside each other.
-func (all rules) acceptWhole(r *rule, v any) bool {
+func (all rules) acceptWhole(r *rule, s *subject) bool {
 	for _, each := range r.all {
-		if !all.accept(each, v) {
+		if !all.accept(each, s) {
 			return false
 		}
 	}
-	if r.some != nil && !slices.ContainsFunc(r.some, func(one ruleID) bool { return all.accept(one, v) }) {
+	if r.some != nil && !slices.ContainsFunc(r.some, func(one ruleID) bool { return all.accept(one, s) }) {
 		return false
 	}
-	if r.not != 0 && all.accept(r.not, v) {
+	if r.not != 0 && all.accept(r.not, s) {
 		return false
 	}
 	switch {
 	case r.test == 0:
 		return true
-	case all.accept(r.test, v):
-		return all.accept(r.then, v)
+	case all.accept(r.test, s):
+		return all.accept(r.then, s)
 	}
-	return all.accept(r.otherwise, v)
+	return all.accept(r.otherwise, s)
 }

@@ -2,8 +2,10 @@ package schema_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -12,12 +14,45 @@ import (
 	"github.com/redress-policy/redress/schema"
 )
 
+// jsonValue is what Validate takes, as Fits does.
+type jsonValue struct{ v any }
+
+func (j jsonValue) Type() string {
+	switch j.v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "boolean"
+	case string:
+		return "string"
+	case json.Number:
+		return "number"
+	case []any:
+		return "array"
+	case map[string]any:
+		return "object"
+	}
+	return ""
+}
+
+func (j jsonValue) Text() string { return fmt.Sprint(j.v) }
+
+func (j jsonValue) Len() int { return reflect.ValueOf(j.v).Len() }
+
+func (j jsonValue) Entry(i int) (string, schema.Value) {
+	if m, ok := j.v.(map[string]any); ok {
+		key := slices.Sorted(maps.Keys(m))[i]
+		return key, jsonValue{m[key]}
+	}
+	return "", jsonValue{j.v.([]any)[i]}
+}
+
 // compareWays holds a value against the schema in both ways.
 func compareWays(t *testing.T, v any) (fits bool) {
 	t.Helper()
-	fits = schema.Fits(v)
-	found := schema.Slowly(v)
-	if fits != (found == nil) && schema.IsUsual(v) || fits && found != nil {
+	fits = schema.Fits(jsonValue{v})
+	found := schema.Validate(v)
+	if fits != (found == nil) && schema.IsUsual(jsonValue{v}) || fits && found != nil {
 		text, _ := json.Marshal(v)
 		t.Errorf("it fits: %t, and the validator says: %s\n\t%s", fits, show(found), text)
 	}
@@ -27,7 +62,7 @@ func compareWays(t *testing.T, v any) (fits bool) {
 func TestGoodPoliciesAreKnownToFitWithoutTheValidator(t *testing.T) {
 	set, _ := dsl.ParseSet(corpus(t, "ok"))
 	for document := range set.All() {
-		if !schema.Fits(document.JSON()) {
+		if !schema.Fits(jsonValue{document.JSON()}) {
 			t.Errorf("%s: %s %s is left to the validator", document.Source.Name, document.Kind.V, document.Name.V)
 		}
 	}
@@ -164,10 +199,10 @@ func TestOddValuesAreLeftToTheValidator(t *testing.T) {
 		"a point at the end": json.Number("4."), "nested deeply": deep, "no value of JSON": struct{}{},
 	} {
 		v := document(t, `{"apiVersion": "redress/v1", "kind": "Policy", "name": "p", "classify": [{"use": "std.http"}]}`).(map[string]any)
-		if !schema.Fits(v) {
+		if !schema.Fits(jsonValue{v}) {
 			t.Fatal("a plain policy does not fit")
 		}
-		if v["x-odd"] = odd; schema.Fits(v) {
+		if v["x-odd"] = odd; schema.Fits(jsonValue{v}) {
 			t.Errorf("%s fits", name)
 		}
 	}
@@ -181,11 +216,11 @@ func TestASchemaWithUnknownKeywordsIsNotHalfUnderstood(t *testing.T) {
 		`{"patternProperties": {"^y-": true}}`, `{"$ref": "other.json#/a"}`, `{"$ref": "#/$defs/missing"}`, `{"minimum": 0.5}`,
 		`{"uniqueItems": true}`, `{"uniqueItems": true, "items": {"type": ["string", "number"]}}`, `{"not": 3}`, `{`,
 	} {
-		if fits, err := schema.FitsText(text, map[string]any{}); err == nil || fits {
+		if fits, err := schema.FitsText(text, jsonValue{map[string]any{}}); err == nil || fits {
 			t.Errorf("%s is taken for understood", text)
 		}
 	}
-	if fits, err := schema.FitsText(string(schema.JSON()), nil); err != nil || fits {
+	if fits, err := schema.FitsText(string(schema.JSON()), jsonValue{}); err != nil || fits {
 		t.Errorf("of our schema nothing is understood: %v", err)
 	}
 }

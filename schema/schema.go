@@ -57,15 +57,9 @@ const maxDepth = 200
 // the schema holds, else each mistake once, ordered by pointer, key, keyword and
 // message. Numbers that JSON cannot write (NaN, infinities, absurd exponents) are
 // findings like any other. The value is not changed. Safe for many goroutines.
+//
+// It takes long. Of documents that are probably right, ask Fits first.
 func Validate(v any) []Finding {
-	if fits(v) {
-		return nil
-	}
-	return validate(v)
-}
-
-// validate is Validate without a short way for what is right.
-func validate(v any) []Finding {
 	v, err := plain(v, 0)
 	if err != nil {
 		return []Finding{{Keyword: "type", Message: err.Error()}}

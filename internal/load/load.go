@@ -109,8 +109,19 @@ func refusedDocuments(set *dsl.Set, found dsl.Diagnostics) map[*dsl.Document]boo
 	return refused
 }
 
+// A value is one of a document, as the schema takes it.
+type value struct{ dsl.Node }
+
+func (v value) Entry(i int) (string, schema.Value) {
+	key, entry := v.Node.Entry(i)
+	return key, value{entry}
+}
+
 // checkSchema holds one document against the JSON Schema.
 func checkSchema(doc *dsl.Document) dsl.Diagnostics {
+	if schema.Fits(value{doc.Root()}) {
+		return nil
+	}
 	var found dsl.Diagnostics
 	for _, f := range schema.Validate(doc.JSON()) {
 		pointer, atKey := f.Pointer, false
