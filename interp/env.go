@@ -89,7 +89,6 @@ func makeBaseEnv() (*cel.Env, error) {
 		cel.OptionalTypes(),
 		ext.Strings(ext.StringsVersion(0)), // later ones make texts of any size
 		cel.DefaultUTCTimeZone(true),
-		cel.EagerlyValidateDeclarations(true),
 		cel.ASTValidators(uniformLiterals{cel.ValidateHomogeneousAggregateLiterals()}),
 		cel.ParserExpressionSizeLimit(MaxExpression),
 		cel.ParserRecursionLimit(MaxDepth),
