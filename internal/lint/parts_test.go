@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -186,4 +187,14 @@ func TestProgressIsShownOfLongRunsOnly(t *testing.T) {
 	if out.Len() > 0 {
 		t.Errorf("a short run shows %q", &out)
 	}
+}
+
+// TestOneThingToDoNeedsNoOtherGoroutine: on a new one the stack would grow again.
+func TestOneThingToDoNeedsNoOtherGoroutine(t *testing.T) {
+	before := runtime.NumGoroutine()
+	inParallel(1, func(int) {
+		if now := runtime.NumGoroutine(); now > before {
+			t.Errorf("for one thing to do there are %d goroutines, and there were %d", now, before)
+		}
+	})
 }
