@@ -55,11 +55,33 @@ func ReadFile(fsys fs.FS, name string) (*Source, error) {
 		return nil, err
 	}
 	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, MaxFileSize+1))
+	size := 0
+	if info, err := file.Stat(); err == nil {
+		size = int(min(info.Size(), MaxFileSize))
+	}
+	text, err := readBytes(io.LimitReader(file, MaxFileSize+1), size)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return NewSource(name, text), nil
+}
+
+// readBytes is io.ReadAll for what is probably of that size.
+func readBytes(r io.Reader, size int) ([]byte, error) {
+	text := make([]byte, 0, max(size, 0)+1) // and the end is read at once
+	for {
+		n, err := r.Read(text[len(text):cap(text)])
+		text = text[:len(text)+n]
+		if err != nil {
+			if err == io.EOF {
+				err = nil
+			}
+			return text, err
+		}
+		if len(text) == cap(text) {
+			text = slices.Grow(text, 512)
+		}
+	}
 }
 
 // ParseSet parses sources as one set and checks that names are unique in their kind.

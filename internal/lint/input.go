@@ -64,7 +64,11 @@ func readPaths(paths []string, allowEmpty bool) ([]sourceSet, error) {
 	return sets, nil
 }
 
-func rename(source *dsl.Source, name string) *dsl.Source { return dsl.NewSource(name, source.Bytes) }
+func rename(source *dsl.Source, name string) *dsl.Source {
+	renamed := *source
+	renamed.Name = name
+	return &renamed
+}
 
 // plain drops the system call's name from an error about a file.
 func plain(err error) error {
