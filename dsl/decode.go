@@ -329,7 +329,9 @@ func (d *decoder) name(what string, v *Value[string]) func(*node) {
 		if !ok {
 			return
 		}
-		set(v, n, s.value)
+		if s.value != "" { // which would be a name that nothing has
+			set(v, n, s.value)
+		}
 		if !isName(s.value) {
 			d.errorf(n.rng(), CodeBadName, "use letters, digits, `-`, `_` and `.`, beginning with a letter or a digit", "%q is no name", s.value)
 		}

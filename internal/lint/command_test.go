@@ -98,6 +98,8 @@ func TestExitCodesAreAContract(t *testing.T) {
 		{"show a pack", []string{"show", "std.http"}, 0, "kind: Classifier", ""},
 		{"show lists packs", []string{"show"}, 0, "std.grpc", ""},
 		{"show an unknown pack", []string{"show", "std.htp"}, 2, "", `did you mean "std.http"`},
+		{"show a pack without std", []string{"show", "http"}, 2, "", `did you mean "std.http"`},
+		{"begin with a pack without std", []string{"init", "--pack=sql", "nowhere"}, 2, "", `did you mean "std.sql"`},
 		{"schema", []string{"schema"}, 0, "2020-12", ""},
 		{"explain by file", []string{"explain", good, "--err", "{status: 410}"}, 0, "gone", ""},
 		{"explain by name", []string{"explain", "good", "--in", filepath.Dir(good), "--err", "{status: 429}"}, 0, "RATE_LIMIT", ""},

@@ -131,7 +131,7 @@ func readLayers(layers []string) ([]*dsl.Source, error) {
 	for i, layer := range layers {
 		name, path, ok := strings.Cut(layer, "=")
 		switch {
-		case !ok || name == "" || path == "":
+		case !ok || strings.TrimSpace(name) == "" || strings.TrimSpace(path) == "":
 			return nil, usagef("--layer takes NAME=PATH, as in base=policies, not %q", layer)
 		case seen[name]:
 			return nil, usagef("two layers are called %q", name)

@@ -91,6 +91,7 @@ func TestLayersThatCannotBeAreRefused(t *testing.T) {
 		want string
 	}{
 		{[]string{"--layer=base"}, 2, `--layer takes NAME=PATH, as in base=policies, not "base"`},
+		{[]string{"--layer= =base"}, 2, `--layer takes NAME=PATH, as in base=policies, not " =base"`},
 		{[]string{"--layer==" + good}, 2, "--layer takes NAME=PATH"},
 		{[]string{"--layer=base="}, 2, "--layer takes NAME=PATH"},
 		{[]string{"--layer=a=" + good, "--layer=a=" + empty}, 2, `two layers are called "a"`},

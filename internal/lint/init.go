@@ -36,7 +36,7 @@ func (c *Command) init(args []string) error {
 	if !ok {
 		if _, exists := interp.PackSource(*pack); exists {
 			starter = starters[""]
-		} else if near, found := dsl.Nearest(*pack, interp.Packs()); found {
+		} else if near, found := nearestPack(*pack); found {
 			return usagef("no built-in rule pack is called %q; did you mean %q?", *pack, near)
 		} else {
 			return usagef("no built-in rule pack is called %q; redress-lint show lists them", *pack)

@@ -31,7 +31,7 @@ func (c *Command) show(args []string) error {
 			continue
 		}
 		if !ok {
-			if near, found := dsl.Nearest(name, interp.Packs()); found {
+			if near, found := nearestPack(name); found {
 				return usagef("no built-in rule pack and no file is called %q; did you mean %q?", name, near)
 			}
 			return usagef("no built-in rule pack and no file is called %q; redress-lint show lists them", name)
@@ -41,6 +41,15 @@ func (c *Command) show(args []string) error {
 		}
 	}
 	return nil
+}
+
+// nearestPack is the built-in rule pack that was probably meant, perhaps without its std.
+func nearestPack(name string) (string, bool) {
+	packs := interp.Packs()
+	if near, ok := dsl.Nearest(name, packs); ok {
+		return near, true
+	}
+	return dsl.Nearest("std."+name, packs)
 }
 
 // schema prints the JSON Schema.
