@@ -191,6 +191,9 @@ func (d *decision) ask(s Strategy, in *DelayInput) (err error) {
 
 // learn tells the policy's learners how an attempt ended.
 func (p *revision) learn(s *session, ok bool) []fault {
+	if len(p.learners) == 0 {
+		return nil
+	}
 	var faults []fault
 	for _, l := range p.learners {
 		if err := teach(l, s.now(), ok); err != nil {

@@ -176,9 +176,11 @@ func (f *Failure) begin(src *source, err error, x Extractor, depth int) {
 		f.settlePhase(src.chain)
 		return
 	}
-	attributes, fault := attributesOf(err, x)
-	f.Attributes = attributes
-	f.blame(fault)
+	if x != nil {
+		attributes, fault := attributesOf(err, x)
+		f.Attributes = attributes
+		f.blame(fault)
+	}
 }
 
 // readInner makes f the record of a call that this library gave up on: its reason
@@ -260,9 +262,11 @@ func (f *Failure) beginResult(src *source, v any, x ResultExtractor) {
 	}
 	src.result, src.chain = v, nil
 	f.source, f.pending = src, ReadStatus|ReadWhat|ReadType|ReadHeaders
-	attributes, fault := attributesOf(v, x)
-	f.Attributes = attributes
-	f.blame(fault)
+	if x != nil {
+		attributes, fault := attributesOf(v, x)
+		f.Attributes = attributes
+		f.blame(fault)
+	}
 }
 
 // resultGiven is the record that a result brings itself, nil if it brings none.
@@ -275,9 +279,6 @@ func resultGiven(v any) *Failure {
 
 // attributesOf runs the extractor and keeps what has a type that rules can read.
 func attributesOf[V any, X ~func(V) map[string]any](v V, x X) (attributes map[string]any, fault error) {
-	if x == nil {
-		return nil, nil
-	}
 	found, fault := extract(v, x)
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		value := found[name]
