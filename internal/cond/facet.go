@@ -15,7 +15,7 @@ type facet struct {
 type texts struct {
 	names   []string
 	tests   bool    // it looks into other values too
-	depends bool    // some value decides the condition
+	depends bool    // some value may decide the condition, or all do alike
 	rest    outcome // for values that are not among the names
 }
 
@@ -100,7 +100,7 @@ func (t *texts) settle(e *Expr, field string) {
 	slices.Sort(t.names)
 	t.names = slices.Compact(t.names)
 	t.rest = e.outcomes(field, other{})
-	t.depends = t.tests || len(t.names) > 0
+	t.depends = t.tests || len(t.names) > 0 || !undecided(t.rest)
 }
 
 // other stands for a text that no literal of the condition names.

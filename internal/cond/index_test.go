@@ -40,7 +40,7 @@ var (
 )
 
 func (w writer) atom() *cond.Expr {
-	switch w.IntN(12) {
+	switch w.IntN(15) {
 	case 0, 1:
 		return call(pick(w, "==", "!=", "<", "<=", ">", ">="), status(), literal(pick(w, append(someStatuses, -1, 600, 700)...)))
 	case 2:
@@ -59,6 +59,12 @@ func (w writer) atom() *cond.Expr {
 		return call("contains", field("err.message"), text(pick(w, "quota", "throttl", "")))
 	case 10:
 		return call("matches", field("err.message"), text("(?i)timeout|deadline"))
+	case 11:
+		return call("in", pick(w, status(), field("err.code"), field("err.kind"), field("err.message")), listOf())
+	case 12:
+		return call(pick(w, "<", ">="), field(pick(w, "err.code", "err.kind")), text(pick(w, someCodes...)))
+	case 13:
+		return &cond.Expr{Op: cond.OpLiteral, Value: w.IntN(2) == 0, Type: "bool"}
 	}
 	return &cond.Expr{Op: cond.OpField, Name: pick(w, "idempotent", "err.attr.flag", "err.attr.wrong"), Type: "bool", Attr: "bool"}
 }
@@ -67,7 +73,9 @@ func (w writer) condition(depth int) *cond.Expr {
 	if depth == 0 || w.IntN(3) == 0 {
 		return w.atom()
 	}
-	switch w.IntN(8) {
+	switch w.IntN(9) {
+	case 8:
+		return call("?:", w.condition(depth-1), w.condition(depth-1), w.condition(depth-1))
 	case 0:
 		return call("!", w.condition(depth-1))
 	case 1:
@@ -166,6 +174,29 @@ type askedError struct{ codes, texts *int }
 func (e askedError) HTTPStatusCode() int { return 503 }
 func (e askedError) ErrorCode() string   { *e.codes++; return "BUSY" }
 func (e askedError) Error() string       { *e.texts++; return "busy" }
+
+// A condition that no value of a field changes is decided by that field all the same: what
+// looks for a code, a kind or a message in a list without items, and its opposite.
+func TestAListDecidesWhatIsInAnEmptyList(t *testing.T) {
+	for _, name := range []string{"err.code", "err.kind", "err.message"} {
+		never := call("in", field(name), listOf())
+		for _, row := range []struct {
+			e    *cond.Expr
+			want int
+		}{
+			{never, -1},
+			{call("!", never), 0},
+			{call("&&", never, call("==", status(), literal(503))), -1},
+			{call("||", never, call("==", status(), literal(503))), 0},
+		} {
+			when, _ := cond.NewCompiler().Condition(row.e)
+			list := cond.NewList([]*cond.Rule{{ID: "r", Class: engine.Permanent, When: when, Expr: row.e}})
+			if got, _ := list.First(&engine.Input{Failure: &engine.Failure{Status: 503, Code: "a"}}); got != row.want {
+				t.Errorf("%s, %s: the list says %d, want %d", name, row.e.Name, got, row.want)
+			}
+		}
+	}
+}
 
 // TestAListReadsNoMoreOfAFailureThanItNeeds: a code is not looked for if the status, or a
 // rule that comes before, decides.
