@@ -216,7 +216,7 @@ func (c *call) readClock() {
 // notBefore reads a clock other than the system's; it must have come to t at least.
 func (c *call) notBefore(t time.Duration) {
 	s := &c.session
-	s.at = c.settings.clock.Now().Sub(s.zero) + c.ahead
+	s.at = s.place(c.settings.clock.Now()) + c.ahead
 	if late := t - s.at; late > 0 {
 		c.ahead += late
 		s.at = t
@@ -347,7 +347,7 @@ func (c *call) attemptContext() context.Context {
 	}
 	deadline := c.session.deadline
 	if timeout > 0 {
-		deadline = min(deadline, c.session.at+timeout)
+		deadline = c.session.at + min(timeout, c.session.remaining())
 	}
 	if c.callerLimited {
 		deadline = min(deadline, c.callerDeadline)

@@ -379,9 +379,28 @@ func TestNoClockMakesACallSleepLongerThanItsDeadline(t *testing.T) {
 	}
 }
 
-type oddClock struct{ offset, step, slept time.Duration }
+func TestTheTimeOfACallStandsStillWhenItsClockIsSetBackByCenturies(t *testing.T) {
+	clock := &oddClock{}
+	p := policy(t, engine.Spec{Strategy: engine.Constant{Wait: time.Second}, MaxAttempts: 3, Classify: byCode})
+	o := engine.Execute(t.Context(), p, func(context.Context) (int, error) {
+		clock.broken = true
+		return 0, failure(engine.Transient)
+	}, engine.WithClock(clock))
+	equal(t, "reason", o.Reason, engine.MaxAttemptsGlobal)
+	equal(t, "elapsed", o.Elapsed, 2*time.Second)
+}
 
-func (c *oddClock) Now() time.Time { return time.Unix(1e9, 0).Add(c.offset) }
+type oddClock struct {
+	offset, step, slept time.Duration
+	broken              bool
+}
+
+func (c *oddClock) Now() time.Time {
+	if c.broken {
+		return time.Time{}
+	}
+	return time.Unix(1e9, 0).Add(c.offset)
+}
 
 func (c *oddClock) Sleep(_ context.Context, d time.Duration) error {
 	c.slept += d

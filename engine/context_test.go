@@ -55,6 +55,30 @@ func TestTheAttemptsDeadlineIsTheEarliestOfThree(t *testing.T) {
 	}
 }
 
+// TestLimitsAsLongAsCanBeEndNoAttempt holds for attempts that are not the first, too, and
+// both for calls that are made the short way and for others.
+func TestLimitsAsLongAsCanBeEndNoAttempt(t *testing.T) {
+	const longest = time.Duration(math.MaxInt64)
+	for _, spec := range []engine.Spec{{AttemptTimeout: longest}, {Deadline: longest}, {AttemptTimeout: longest, Deadline: longest}} {
+		spec.Strategy, spec.Classify = engine.Constant{Wait: time.Millisecond}, byCode
+		for _, opts := range [][]engine.Option{nil, {engine.WithAbort(never)}} {
+			synctest.Test(t, func(t *testing.T) {
+				p, attempts := policy(t, spec), 0
+				for range 2 {
+					_ = under(t.Context(), p, func(ctx context.Context) error {
+						attempts++
+						if err := ctx.Err(); err != nil {
+							t.Errorf("%d options, timeout %v, deadline %v: attempt %d has ended: %v", len(opts), spec.AttemptTimeout, spec.Deadline, attempts, err)
+						}
+						return failure(engine.ServerError)
+					}, opts...)
+				}
+				equal(t, "attempts", attempts, 2*engine.DefaultMaxAttempts)
+			})
+		}
+	}
+}
+
 func TestAnAttemptEndsWithTheCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cause := errors.New("gone")

@@ -104,7 +104,7 @@ func (o *opening) begin(s *settings) bool {
 	if t := spec.AttemptTimeout; t > 0 {
 		limit = min(limit, t)
 	}
-	o.deadline = r.time.Add(age + limit)
+	o.deadline = r.time.Add(max(age+limit, limit)) // limit, if the sum is more than there is
 	if limited && end.Before(o.deadline) {
 		o.deadline = end
 	}
