@@ -338,6 +338,16 @@ func (d *decoder) name(what string, v *Value[string]) func(*node) {
 	}
 }
 
+// title reads the name of a document. It is kept even if it is empty, so that all else that
+// is wrong with the document is said, too.
+func (d *decoder) title(doc *Document) func(*node) {
+	return func(n *node) {
+		if d.name("name", &doc.Name)(n); !doc.Name.Set && n.isText() {
+			set(&doc.Name, n, "")
+		}
+	}
+}
+
 // word reads one word of a closed set.
 func (d *decoder) word(what string, v *Value[string], known []string) func(*node) {
 	return func(n *node) {

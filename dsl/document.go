@@ -468,7 +468,7 @@ func (s *Set) Names(kind string) []string {
 	}
 	var list []string
 	for d := range s.All() {
-		if d.Kind.V == kind && d.Name.Set {
+		if d.Kind.V == kind && d.Name.V != "" {
 			list = append(list, d.Name.V)
 		}
 	}

@@ -31,7 +31,7 @@ func (d *decoder) outline(root *node) *Document {
 	doc := &Document{Source: d.src, Range: root.rng(), root: root}
 	fields := d.header(doc)
 	if d.body(doc, root.word("kind")) != nil {
-		fields = append(fields, may("name", d.name("name", &doc.Name)))
+		fields = append(fields, may("name", d.title(doc)))
 	}
 	switch {
 	case doc.Policy != nil:

@@ -61,10 +61,10 @@ func (d *decoder) body(doc *Document, kind string) []field {
 	switch kind {
 	case "Policy":
 		doc.Policy = &Policy{}
-		return append([]field{must("name", d.name("name", &doc.Name))}, d.policy(doc.Policy)...)
+		return append([]field{must("name", d.title(doc))}, d.policy(doc.Policy)...)
 	case "Classifier":
 		doc.Classifier = &Classifier{}
-		return append([]field{must("name", d.name("name", &doc.Name))}, d.classifier(doc.Classifier)...)
+		return append([]field{must("name", d.title(doc))}, d.classifier(doc.Classifier)...)
 	case "Budget":
 		doc.Budget = &Budget{}
 		return append(d.named(doc, &doc.Budget.Scope), d.budget(doc.Budget)...)
@@ -73,16 +73,16 @@ func (d *decoder) body(doc *Document, kind string) []field {
 		return append(d.named(doc, &doc.Breaker.Scope), d.breaker(doc.Breaker)...)
 	case "PolicyTest":
 		doc.Test = &PolicyTest{}
-		return append([]field{may("name", d.name("name", &doc.Name))}, d.policyTest(doc.Test)...)
+		return append([]field{may("name", d.title(doc))}, d.policyTest(doc.Test)...)
 	case "Environment":
 		doc.Environment = &Environment{}
-		return append([]field{must("name", d.name("name", &doc.Name))}, d.environment(doc.Environment)...)
+		return append([]field{must("name", d.title(doc))}, d.environment(doc.Environment)...)
 	case "Override":
 		doc.Override = &Override{}
-		return append([]field{must("name", d.name("name", &doc.Name))}, d.override(doc.Override)...)
+		return append([]field{must("name", d.title(doc))}, d.override(doc.Override)...)
 	case "Set":
 		doc.Settings = &Settings{}
-		return append([]field{must("name", d.name("name", &doc.Name))}, d.settings(doc.Settings)...)
+		return append([]field{must("name", d.title(doc))}, d.settings(doc.Settings)...)
 	}
 	return nil
 }
@@ -384,7 +384,7 @@ func ref[T any](d *decoder, what string, n *node, r *Ref[T], fields func(*T) []f
 
 // named are the keys of a budget or breaker that others can refer to.
 func (d *decoder) named(doc *Document, scope *Value[string]) []field {
-	return []field{must("name", d.name("name", &doc.Name)), may("scope", d.word("scope", scope, scopeNames))}
+	return []field{must("name", d.title(doc)), may("scope", d.word("scope", scope, scopeNames))}
 }
 
 // onlyNamed refuses a scope where there is no name that others could know it by.

@@ -108,7 +108,7 @@ func SetOf(files []*File) (*Set, Diagnostics) {
 	type key struct{ kind, name string }
 	first := map[key]*Document{}
 	for doc := range set.All() {
-		if !doc.Name.Set || !doc.Kind.Set {
+		if doc.Name.V == "" || !doc.Kind.Set {
 			continue
 		}
 		k := key{doc.Kind.V, doc.Name.V}

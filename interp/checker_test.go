@@ -12,7 +12,7 @@ import (
 )
 
 // compareChecks checks a text by cel-go and by what stands for its checker: what that takes,
-// cel-go takes, with the same types, at the same cost.
+// cel-go takes, with the same types and as many parts, at the same cost.
 func compareChecks(t *testing.T, p *provider, text string) (taken bool) {
 	t.Helper()
 	made := &celExpr{text: text, provider: p}
@@ -40,6 +40,10 @@ func compareChecks(t *testing.T, p *provider, text string) (taken bool) {
 	}))
 	if got, want := costOf(own), made.cost(reference); got != want {
 		t.Errorf("%q costs %d, to cel-go %d", text, got, want)
+	}
+	counts := &scope{compiler: &compiler{provider: p}}
+	if got, want := counts.parts(own), counts.parts(reference); got != want {
+		t.Errorf("%q has %d parts, to cel-go %d", text, got, want)
 	}
 	return true
 }

@@ -206,7 +206,9 @@ func (c *compiler) compile(e dsl.Expr, at site, w *want, x *variable) (p *progra
 func (s *scope) parts(checked *celcheck.Checked) int {
 	n := 0
 	ast.PreOrderVisit(checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		n++
+		if checked.TypeOf(e) != nil { // and it is not the name before the dot of optional.of
+			n++
+		}
 		if x := variableOf(s.provider.vars, e); x != nil {
 			n += x.program.size
 		}

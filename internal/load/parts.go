@@ -76,7 +76,7 @@ func (p *Parts) note(doc *dsl.Document) {
 	if doc.Environment != nil {
 		p.Environments = append(p.Environments, doc)
 	}
-	if !doc.Kind.Set || !doc.Name.Set {
+	if !doc.Kind.Set || doc.Name.V == "" {
 		return
 	}
 	kind, name := strings.Clone(doc.Kind.V), strings.Clone(doc.Name.V) // of a text that is let go
@@ -89,7 +89,7 @@ func (p *Parts) note(doc *dsl.Document) {
 // claims are what a document shares with those that must stand in the same part.
 func claims(doc *dsl.Document) []dsl.Reference {
 	var list []dsl.Reference
-	if doc.Kind.Set && doc.Name.Set {
+	if doc.Kind.Set && doc.Name.V != "" {
 		list = append(list, dsl.Reference{Kind: doc.Kind.V, Name: doc.Name.V})
 	}
 	if doc.Test != nil && doc.Test.Policy.Set {
