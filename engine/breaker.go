@@ -53,7 +53,7 @@ type BreakerSpec struct {
 
 // A Breaker refuses calls to a dependency that keeps failing. It counts calls, not
 // attempts. Policies that are given the same Breaker share it. It is safe for use by
-// many goroutines and starts none. While it is open it has one timer, which holds it in
+// many goroutines and starts none. While it is open it has a timer, which holds it in
 // memory until it fires; a breaker that opens in a bubble of testing/synctest stays there.
 type Breaker struct {
 	name string
@@ -69,7 +69,8 @@ type Breaker struct {
 	shut atomic.Int64
 
 	mu      sync.Mutex
-	circuit circuit // guarded by mu
+	circuit circuit       // guarded by mu, like all below
+	waking  time.Duration // when what the next timer waits for is due; never if there is none
 }
 
 // NewBreaker makes a closed breaker; its error names every field that is wrong.
@@ -78,7 +79,7 @@ func NewBreaker(spec BreakerSpec) (*Breaker, error) {
 		return nil, fmt.Errorf("engine: circuit breaker %q: %w", spec.Name, err)
 	}
 	spec = spec.complete()
-	b := &Breaker{name: spec.Name, circuit: newCircuit(spec)}
+	b := &Breaker{name: spec.Name, circuit: newCircuit(spec), waking: never}
 	b.until.Store(int64(never))
 	b.shut.Store(int64(never))
 	b.govern(spec)
@@ -276,17 +277,25 @@ func (b *Breaker) mirror() {
 // shutUntil has calls refused without a look at the clock until shortly before the time
 // given. It requires that mu is held.
 func (b *Breaker) shutUntil(until time.Duration) {
-	if until == never {
-		b.shut.Store(int64(never))
-		return
-	}
-	left := until - time.Since(started)
-	if left <= 2*lead {
+	now := time.Since(started)
+	if until == never || until-now <= 2*lead {
 		b.shut.Store(int64(never))
 		return
 	}
 	b.shut.Store(int64(until))
-	time.AfterFunc(left-lead, func() { b.shut.CompareAndSwap(int64(until), int64(never)) })
+	if now < b.waking && b.waking <= until {
+		return // the timer that waits for that will see to the rest
+	}
+	b.waking = until
+	time.AfterFunc(until-now-lead, b.wake)
+}
+
+// wake is what the timer does.
+func (b *Breaker) wake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waking = never
+	b.shutUntil(time.Duration(b.until.Load()))
 }
 
 // lead is how long before a probe is due calls begin to look at the clock again: a timer

@@ -310,3 +310,47 @@ func TestAnOpenBreakerLetsItsProbeThroughAtTheMomentThatItIsDue(t *testing.T) {
 		}
 	}
 }
+
+// TestAnOpenBreakerLetsItsProbeThroughHoweverItsRecoveryTimeIsMoved opens a breaker from
+// outside again and again, for less and for more time, or closes it.
+func TestAnOpenBreakerLetsItsProbeThroughHoweverItsRecoveryTimeIsMoved(t *testing.T) {
+	for seed := range uint64(100) {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 9))
+			b := breaker(t, engine.BreakerSpec{})
+			p := policy(t, engine.Spec{MaxAttempts: 1, Breaker: b}).Bind(engine.WithCallerContext())
+			due := time.Now()
+			for step := range 50 {
+				switch r.IntN(4) {
+				case 0:
+					b.Close(time.Now())
+					due = time.Now()
+				case 1, 2:
+					recovery := time.Duration(r.Int64N(int64(time.Millisecond) << r.IntN(20)))
+					b.Open(time.Now(), recovery)
+					due = time.Now().Add(recovery)
+				}
+				if r.IntN(3) == 0 {
+					time.Sleep(time.Until(due) - time.Duration(r.IntN(2)))
+				} else {
+					time.Sleep(time.Duration(r.Int64N(int64(time.Millisecond) << r.IntN(20))))
+				}
+				made := false
+				_ = engine.Do(t.Context(), p, func(context.Context) error { made = true; return nil })
+				if want := !time.Now().Before(due); made != want {
+					t.Fatalf("seed %d, step %d, %v before the probe is due: made is %v", seed, step, time.Until(due), made)
+				}
+			}
+		})
+	}
+}
+
+func TestABreakerWhoseRecoveryTimeIsProlongedMakesNoFurtherTimer(t *testing.T) {
+	b, recovery := breaker(t, engine.BreakerSpec{}), time.Hour
+	prolong := func() {
+		recovery += time.Minute
+		b.Open(time.Now(), recovery)
+	}
+	prolong()
+	equal(t, "allocations", testing.AllocsPerRun(100, prolong), 0)
+}
