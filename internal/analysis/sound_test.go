@@ -84,7 +84,8 @@ func (d dice) atom() string {
 	case 22:
 		return fmt.Sprintf("err.status %s 400 + attempt", d.comparison())
 	}
-	return pick(d, "true", "false", "err.code == \"RA\" + \"TE\"", "string(err.status).startsWith(\"5\")", "(err.status == 429) == err.timeout", "10 / err.status > 0")
+	return pick(d, "true", "false", "err.code == \"RA\" + \"TE\"", "string(err.status).startsWith(\"5\")", "(err.status == 429) == err.timeout", "10 / err.status > 0",
+		"!optional.none().hasValue()", `optional.none().orValue(err.code) == "RATE"`)
 }
 
 func (d dice) condition(depth int) string {

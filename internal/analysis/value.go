@@ -188,6 +188,8 @@ func apply(name string, args []any) any {
 		}
 	case "<", "<=", ">", ">=":
 		return compare(name, args[0], args[1])
+	case "optional.none":
+		return none{}
 	case "orValue":
 		switch o := args[0].(type) {
 		case none:
