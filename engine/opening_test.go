@@ -345,6 +345,19 @@ func TestAnOpenBreakerLetsItsProbeThroughHoweverItsRecoveryTimeIsMoved(t *testin
 	}
 }
 
+func TestAGoroutineThatNeverYieldsGetsItsProbe(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	b := breaker(t, engine.BreakerSpec{})
+	p := policy(t, engine.Spec{MaxAttempts: 1, Breaker: b}).Bind(engine.WithCallerContext())
+	b.Open(time.Now(), 250*time.Millisecond)
+	for began, made := time.Now(), false; !made; {
+		_ = engine.Do(t.Context(), p, func(context.Context) error { made = true; return nil })
+		if time.Since(began) > 10*time.Second {
+			t.Fatal("no probe was let through")
+		}
+	}
+}
+
 func TestABreakerWhoseRecoveryTimeIsProlongedMakesNoFurtherTimer(t *testing.T) {
 	b, recovery := breaker(t, engine.BreakerSpec{}), time.Hour
 	prolong := func() {
