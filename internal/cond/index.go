@@ -18,7 +18,7 @@ import (
 //   - A rule is in the set sure of a value only if its condition is true, and does not err,
 //     for every failure whose field has that value.
 //   - Of a rule that is not named, the sets of codes and kinds say nothing: it is in may
-//     and not in sure, unless its status says as much.
+//     and not in sure, unless its status says as much. It has a question.
 //   - A rule that is joint holds exactly for the failures for which it is in may for all
 //     three fields.
 //   - A rule that is asked has a question. That comes to what the condition comes to, for
@@ -60,7 +60,7 @@ type block struct {
 	statuses []sets // by number
 	codes    []sets
 	kinds    []sets
-	named    uint64 // rules of which code or kind may say something
+	named    uint64 // rules of which code or kind may say something, and all that have no question
 	joint    uint64
 	asked    uint64
 }
@@ -164,10 +164,10 @@ func newIndex(rules []*Rule) *index {
 
 // add notes how a rule of the block is decided, and returns its question.
 func (b *block) add(r *Rule, f *facet, rule uint64) question {
-	if f.codes.depends || f.kinds.depends {
-		b.named |= rule
-	}
 	left, q := residue(r)
+	if f.codes.depends || f.kinds.depends || left != aQuestion {
+		b.named |= rule // what has no question is not reached unless a field decides it
+	}
 	switch left {
 	case allParts:
 		b.joint |= rule

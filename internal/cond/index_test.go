@@ -188,6 +188,9 @@ func TestAListDecidesWhatIsInAnEmptyList(t *testing.T) {
 			{call("!", never), 0},
 			{call("&&", never, call("==", status(), literal(503))), -1},
 			{call("||", never, call("==", status(), literal(503))), 0},
+			{call("||", never, call("==", status(), literal(500))), -1},
+			{call("&&", call("!", never), call("==", status(), literal(503))), 0},
+			{call("&&", call("!", never), call("==", status(), literal(500))), -1},
 		} {
 			when, _ := cond.NewCompiler().Condition(row.e)
 			list := cond.NewList([]*cond.Rule{{ID: "r", Class: engine.Permanent, When: when, Expr: row.e}})
