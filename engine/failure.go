@@ -149,8 +149,8 @@ func failureAt(err error, x Extractor, now moment, depth int) *Failure {
 }
 
 // begin makes f, which is zero, the record of an error, whose fields are computed from
-// src when they are asked for. The moment of the failure stands there already. Records of inner calls, and those that errors bring, are
-// complete at once.
+// src when they are asked for. The moment of the failure stands there already. Records of
+// inner calls, and those that errors bring, are complete at once.
 func (f *Failure) begin(src *source, err error, x Extractor, depth int) {
 	f.Kind, f.Phase, f.Err = UnknownKind, PhaseUnknown, err
 	if err == nil {
