@@ -1,6 +1,10 @@
 package cond
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/redress-policy/redress/engine"
+)
 
 // A facet says what a condition comes to for the values of single fields.
 type facet struct {
@@ -9,6 +13,15 @@ type facet struct {
 	outcomes []outcome // for each of numbers
 	codes    texts
 	kinds    texts
+	classes  [classCount]outcome
+}
+
+// classCount is how many classes there are, none included.
+const classCount = int(engine.Unknown) + 1
+
+// classed reports whether some class decides the condition.
+func (f *facet) classed() bool {
+	return slices.ContainsFunc(f.classes[:], func(o outcome) bool { return !undecided(o) })
 }
 
 // Texts are the values of a text field that a condition tells apart.
@@ -56,6 +69,9 @@ func facetOf(e *Expr) facet {
 			}
 		}
 	})
+	for c := range f.classes {
+		f.classes[c] = e.outcomes("class", engine.Class(c))
+	}
 	slices.Sort(f.numbers)
 	f.numbers = slices.DeleteFunc(slices.Compact(f.numbers), func(n int64) bool { return n > maxStatus })
 	for _, n := range f.numbers {
@@ -73,7 +89,8 @@ func kindsOf(f *facet) *texts { return &f.kinds }
 // isDecided reports whether one field decides a condition, whatever its value.
 func isDecided(e *Expr) bool {
 	f := facetOf(e)
-	return !slices.ContainsFunc(f.outcomes, undecided) || f.codes.decide(e, "code") || f.kinds.decide(e, "kind")
+	return !slices.ContainsFunc(f.outcomes, undecided) || !slices.ContainsFunc(f.classes[:], undecided) ||
+		f.codes.decide(e, "code") || f.kinds.decide(e, "kind")
 }
 
 func (t *texts) decide(e *Expr, field string) bool {
@@ -126,11 +143,14 @@ func (e *Expr) literals(f func(field, op string, v any)) {
 	}
 }
 
-// simpleField is the name of a field of err or result that is read as it is, "" for
-// anything else.
+// simpleField is the name of a field of err or result that is read as it is, or "class";
+// "" for anything else.
 func simpleField(e *Expr) string {
-	if e.Op != OpField {
+	switch {
+	case e.Op != OpField:
 		return ""
+	case e.Name == "class":
+		return e.Name
 	}
 	return recordField(e.Name)
 }

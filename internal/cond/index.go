@@ -9,35 +9,36 @@ import (
 
 // An index tells which rules need not be asked, and what is left to ask of others. It
 // numbers the statuses, codes and kinds that rules tell apart, and has sets of rules for
-// each number. The rules are in blocks of 64, so that a set of a block is one word.
+// each number, and for each class. The rules are in blocks of 64, so that a set of a block is one word.
 //
-// The invariants, for failures with a status up to maxStatus:
+// The invariants, for failures with a status up to maxStatus and a class that is one:
 //
 //   - A rule is missing from the set may of a value only if its condition is false, and
 //     does not err, for every failure whose field has that value.
 //   - A rule is in the set sure of a value only if its condition is true, and does not err,
 //     for every failure whose field has that value.
 //   - Of a rule that is not named, the sets of codes and kinds say nothing: it is in may
-//     and not in sure, unless its status says as much. It has a question.
+//     and not in sure, unless its status or class says as much. It has a question.
 //   - A rule that is joint holds exactly for the failures for which it is in may for all
-//     three fields.
+//     four fields.
 //   - A rule that is asked has a question. That comes to what the condition comes to, for
-//     every failure for which the rule is in may for all three fields and in sure for none.
+//     every failure for which the rule is in may for all four fields and in sure for none.
 //   - A rule that is neither joint nor asked holds exactly for the failures for which it is
-//     in sure for one of the three fields.
+//     in sure for one of the four fields.
 //
 // So a rule is passed over if it is missing from may for any field, holds without being
 // asked if it is in sure for any, and the first of those that are left to hold is the
 // first of all.
 //
 // Code and kind cost more to compute than a status. They are read only when a rule is
-// reached that is named, and that the status does not decide.
+// reached that is named, and that neither status nor class decide.
 type index struct {
 	rules     []*Rule
 	statuses  [maxStatus + 1]uint16    // their numbers
 	silent    [maxStatus/64 + 1]uint64 // statuses for which no rule may hold
 	codes     table
 	kinds     table
+	classed   bool // some class decides some rule
 	blocks    []block
 	questions []question // of each rule
 	verdicts  []prepared // where no rule holds, then where each of them does
@@ -49,17 +50,18 @@ type prepared struct {
 	hint bool // there is one to evaluate
 }
 
-// Records of errors have no status above this. Those that have are put to one rule after
-// another, without the index.
+// Records of errors have no status above this. Those that have, or a class that is none,
+// are put to one rule after another, without the index.
 const maxStatus = 599
 
 const blockSize = 64
 
 // A block is what the index knows of up to 64 rules.
 type block struct {
-	statuses []sets // by number
+	statuses []sets // by number, as codes and kinds
 	codes    []sets
 	kinds    []sets
+	classes  []sets // by class
 	named    uint64 // rules of which code or kind may say something, and all that have no question
 	joint    uint64
 	asked    uint64
@@ -72,7 +74,7 @@ type sets struct{ may, sure uint64 }
 // those before it.
 func (x *index) first(in *engine.Input) (first int, errors []engine.RuleError) {
 	s := uint(status(in))
-	if s > maxStatus {
+	if s > maxStatus || int(in.Class) >= classCount {
 		return oneAfterAnother(x.rules, in)
 	}
 	number := x.statuses[s]
@@ -81,6 +83,11 @@ func (x *index) first(in *engine.Input) (first int, errors []engine.RuleError) {
 		b := &x.blocks[w]
 		byStatus, named := &b.statuses[number], b.named
 		may, sure := byStatus.may, byStatus.sure
+		if x.classed {
+			byClass := &b.classes[in.Class]
+			may &= byClass.may
+			sure |= byClass.sure
+		}
 		for may != 0 {
 			rule := may & -may
 			if sure&rule != 0 {
@@ -141,6 +148,7 @@ func newIndex(rules []*Rule) *index {
 	facets := make([]facet, len(rules))
 	for i, r := range rules {
 		facets[i] = facetOf(r.Expr)
+		x.classed = x.classed || facets[i].classed()
 		x.verdicts = append(x.verdicts, prepared{engine.Verdict{Class: r.Class, Rule: r.ID}, r.Hint != nil})
 	}
 	starts := x.numberStatuses(facets)
@@ -154,6 +162,9 @@ func newIndex(rules []*Rule) *index {
 		}
 		b.codes = x.codes.sets(of, "code", codesOf)
 		b.kinds = x.kinds.sets(of, "kind", kindsOf)
+		for c := range classCount {
+			b.classes = append(b.classes, setsOf(of, func(f *facet) outcome { return f.classes[c] }))
+		}
 		for i := range of {
 			x.questions[from+i] = b.add(rules[from+i], &of[i], 1<<i)
 		}

@@ -26,6 +26,12 @@ func field(name string) *cond.Expr {
 	return &cond.Expr{Op: cond.OpField, Name: name, Type: "string"}
 }
 
+func class(c engine.Class) *cond.Expr {
+	return &cond.Expr{Op: cond.OpLiteral, Value: c, Type: "class"}
+}
+
+var classField = &cond.Expr{Op: cond.OpField, Name: "class", Type: "class"}
+
 func listOf(items ...*cond.Expr) *cond.Expr {
 	return &cond.Expr{Op: cond.OpList, Type: "list", Args: items}
 }
@@ -40,7 +46,7 @@ var (
 )
 
 func (w writer) atom() *cond.Expr {
-	switch w.IntN(15) {
+	switch w.IntN(19) {
 	case 0, 1:
 		return call(pick(w, "==", "!=", "<", "<=", ">", ">="), status(), literal(pick(w, append(someStatuses, -1, 600, 700)...)))
 	case 2:
@@ -63,6 +69,12 @@ func (w writer) atom() *cond.Expr {
 		return call("in", pick(w, status(), field("err.code"), field("err.kind"), field("err.message")), listOf())
 	case 12:
 		return call(pick(w, "<", ">="), field(pick(w, "err.code", "err.kind")), text(pick(w, someCodes...)))
+	case 14:
+		return call(pick(w, "==", "!="), classField, class(pick(w, engine.NoClass, engine.Transient, engine.RateLimit)))
+	case 15:
+		return call("==", class(pick(w, engine.Unknown, engine.RateLimit)), classField)
+	case 16:
+		return call("in", classField, pick(w, listOf(), listOf(class(engine.Transient), class(engine.Auth))))
 	case 13:
 		return &cond.Expr{Op: cond.OpLiteral, Value: w.IntN(2) == 0, Type: "bool"}
 	}
@@ -128,8 +140,9 @@ func TestAListDecidesAsItsRulesDoOneAfterAnother(t *testing.T) {
 		for range 60 {
 			f := w.failure()
 			idempotent := w.IntN(2) == 0
-			want, wantErrors := oneAfterAnother(rules, &engine.Input{Failure: f, Idempotent: idempotent})
-			in := &engine.Input{Failure: f, Idempotent: idempotent}
+			class := pick(w, engine.NoClass, engine.Transient, engine.RateLimit, engine.Auth, engine.Unknown, 200)
+			want, wantErrors := oneAfterAnother(rules, &engine.Input{Failure: f, Idempotent: idempotent, Class: class})
+			in := &engine.Input{Failure: f, Idempotent: idempotent, Class: class}
 			in.Scratch.Words[0] = w.Uint64() // what is left there means nothing
 			got, gotErrors := list.First(in)
 			if got != want || fmt.Sprint(gotErrors) != fmt.Sprint(wantErrors) {

@@ -2,7 +2,7 @@ package cond
 
 import "github.com/redress-policy/redress/engine"
 
-// A question is what is left of a condition when neither status nor code nor kind decide.
+// A question is what is left of a condition when no single field decides.
 type question struct {
 	word word // if its text is not empty, the question is whether the message has it
 	value[bool]
