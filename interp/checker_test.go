@@ -116,7 +116,9 @@ func TestOrdinaryPoliciesDoNotNeedCELGosChecker(t *testing.T) {
 		program, _ := Compile(set, Options{})
 		for _, p := range program.policies {
 			for _, r := range slices.Concat(p.rules, p.results, p.selectors) {
-				untouched(source.Name, r.when, r.hint)
+				if !r.builtIn { // those are compiled once for all; other tests have their programs explained
+					untouched(source.Name, r.when, r.hint)
+				}
 			}
 			for _, v := range p.provider.vars {
 				untouched(source.Name, v.program)
